@@ -1,0 +1,38 @@
+# One word a job; each installs what it needs first. See CONTRIBUTING.md.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
+
+.PHONY: demo test check bench proto format clean system
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml tools/venv.sh
+	@PYTHON=$(PYTHON) tools/venv.sh $(VENV)
+
+system: ## install the Debian packages that demo and test use (root only)
+	@tools/system.sh
+
+demo: $(VENV)/.installed system ## run the main job in network namespaces and print one table
+	@$(BIN)/python tests/demo/run.py
+
+test: $(VENV)/.installed system ## every test but the slow ones
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed ## format, lint, types, import rules, wire contract, generated code
+	@tools/check.sh $(BIN)
+
+bench: $(VENV)/.installed system ## figures as ratios, medians of 5
+	@$(BIN)/python tests/bench/run.py
+
+proto: $(VENV)/.installed ## regenerate trafficd/api from proto/
+	@tools/proto.sh .
+
+format: $(VENV)/.installed ## format in place
+	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .
+
+clean: ## remove virtual environments and caches
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

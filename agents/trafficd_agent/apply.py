@@ -1,0 +1,1 @@
+"""Read, diff, write, verify, restore: pure over a driver."""

@@ -1,0 +1,1 @@
+"""The trafficd-agent command."""

@@ -1,0 +1,1 @@
+"""Plug-ins that program one sort of device each; the list is in registry."""

@@ -1,0 +1,1 @@
+"""Per-priority statistics of Ethernet NICs."""

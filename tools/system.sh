@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs the Debian packages that the demo and the tests run for real. Does nothing when all are there.
+set -eu
+missing=
+need() { [ -e "$1" ] || missing="$missing $2"; }
+need /usr/sbin/tc iproute2
+need /usr/sbin/opensm opensm
+need /usr/bin/ibsim ibsim-utils
+need /usr/sbin/smpquery infiniband-diags
+need /usr/bin/prometheus prometheus
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "missing system packages:$missing; install them (on Debian: sudo apt-get install$missing) and try again" >&2
+  exit 1
+fi
+apt-get update -q >/dev/null
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,1 @@
+"""Rates; wraps and resets, handled once."""

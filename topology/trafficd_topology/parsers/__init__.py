@@ -1,0 +1,1 @@
+"""Text in, records out. Nothing here opens a file."""

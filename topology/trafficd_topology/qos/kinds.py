@@ -1,0 +1,20 @@
+"""Element kinds and their value types, and the field of ``trafficd.api.v1.Element`` that carries each.
+
+The fields of a message are named as those of the value type, so that both sides convert by this table alone.
+"""
+
+from __future__ import annotations
+
+from trafficd_topology.qos.ib import IbOption, IbTable
+from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcQdisc
+
+KINDS: dict[str, tuple[type, str]] = {
+    "qdisc": (TcQdisc, "tc_qdisc"),
+    "class": (TcClass, "tc_class"),
+    "leaf": (TcLeaf, "tc_leaf"),
+    "filter": (TcFilter, "tc_filter"),
+    "option": (IbOption, "ib_option"),
+    "vlarb_high": (IbTable, "ib_table"),
+    "vlarb_low": (IbTable, "ib_table"),
+    "sl2vl": (IbTable, "ib_table"),
+}

@@ -1,0 +1,1 @@
+"""Wiring and the loops of the controller."""

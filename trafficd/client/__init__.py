@@ -1,0 +1,1 @@
+"""What an inference scheduler imports: grpcio and protobuf, nothing else."""

@@ -1,0 +1,1 @@
+"""Pure: policy -> plan, telemetry state, rollout. step(event, now) -> effects."""
