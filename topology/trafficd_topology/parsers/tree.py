@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Hashable, Iterator
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 
@@ -20,11 +21,24 @@ from trafficd_topology.model import Problem
 MAX_TEXT_BYTES = 16 * 2**20
 """Larger files are refused: a fabric of 10,000 NICs takes about 2 MiB."""
 MAX_DEPTH = 32
+MAX_NODES = 600_000
+"""Most values in one file (10,000 NICs with every field take about 300,000): bounds the time and memory of a tree."""
+MAX_PROBLEMS = 1_000
+"""Longest list of problems; one more says that there are others."""
+_HINTS = 100
+"""Likely spellings of unknown keys are looked up this often; each costs a comparison with every known key."""
 E_ = TypeVar("E_", bound=StrEnum)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where PyYAML was built with it
-    """Safe loader that refuses duplicate keys."""
+    """Safe loader that refuses duplicate keys and reads plain words by the core schema of YAML 1.2 (10.3.2).
+
+    YAML 1.1 takes the PCI address ``0000:18:00.0`` for a number in base 60 and the name ``on`` for true. Stricter
+    than the core schema where a name or a GUID would turn into a number: no ``0x``, ``0o``, leading zeros, and
+    no exponent without a point.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -41,6 +55,14 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     return out
 
 
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9_]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
@@ -53,8 +75,11 @@ def short(value: Any) -> str:
 
 def _pitfall(text: str) -> str:
     """Why this text is not worth building a tree from, judged while scanning it; empty when it is."""
-    depth = 0
+    depth = nodes = 0
     for event in yaml.parse(text, _Loader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MAX_NODES:
+            return f"more than {MAX_NODES} values: split it"
         if isinstance(event, yaml.AliasEvent):
             return "YAML aliases (*name) are not allowed: write the value out"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -97,6 +122,14 @@ def _yaml_problem(error: yaml.YAMLError) -> Problem:
     return Problem(where, "", f"not valid YAML: {what}")
 
 
+def note(problems: list[Problem], problem: Problem) -> None:
+    """Add a problem to the list, which stops growing at MAX_PROBLEMS and then says so."""
+    if len(problems) < MAX_PROBLEMS:
+        problems.append(problem)
+    elif len(problems) == MAX_PROBLEMS:
+        problems.append(Problem("", "", f"more than {MAX_PROBLEMS} problems: mend these first"))
+
+
 class Mapping:
     """A mapping of the tree, read field by field; problems go to the shared list ``problems``."""
 
@@ -113,7 +146,7 @@ class Mapping:
         return f"{self.path}.{key}" if self.path and key else self.path or key
 
     def problem(self, key: str, value: Any, reason: str) -> None:
-        self.problems.append(Problem(self.at(key), short(value), reason))
+        note(self.problems, Problem(self.at(key), short(value), reason))
 
     def has(self, key: str) -> bool:
         self._asked.add(key)
@@ -187,8 +220,13 @@ class Mapping:
         """Name every key that nobody asked for."""
         for key in self._value:
             if key not in self._asked:
-                near = difflib.get_close_matches(str(key), sorted(self._asked), n=1)
+                near = self._near(str(key))
                 hint = (
                     f"did you mean {near[0]}?" if near else f"known keys are {', '.join(sorted(self._asked))}"
                 )
                 self.problem(short(str(key)).strip("'"), None, f"unknown key: {hint}")
+
+    def _near(self, key: str) -> list[str]:
+        if len(self.problems) > _HINTS or len(key) > 253:
+            return []
+        return difflib.get_close_matches(key, sorted(self._asked), n=1)
