@@ -238,7 +238,7 @@ class ReportEnginesRequest(_message.Message):
     def __init__(self, engines: _Optional[_Iterable[_Union[EngineReport, _Mapping]]] = ...) -> None: ...
 
 class EngineReport(_message.Message):
-    __slots__ = ("engine", "role", "gpu", "read_queue_bytes", "read_queue_tokens", "bytes_per_token", "unfinished_tokens", "unfinished_sequences", "free_hbm_bytes", "free_dram_bytes", "gone")
+    __slots__ = ("engine", "role", "gpu", "read_queue_bytes", "read_queue_tokens", "bytes_per_token", "unfinished_tokens", "unfinished_sequences", "free_hbm_bytes", "free_dram_bytes", "gone", "tokens_per_s")
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     GPU_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,7 @@ class EngineReport(_message.Message):
     FREE_HBM_BYTES_FIELD_NUMBER: _ClassVar[int]
     FREE_DRAM_BYTES_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
     engine: EngineRef
     role: _qos_pb2.Role
     gpu: int
@@ -261,7 +262,8 @@ class EngineReport(_message.Message):
     free_hbm_bytes: int
     free_dram_bytes: int
     gone: bool
-    def __init__(self, engine: _Optional[_Union[EngineRef, _Mapping]] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., gpu: _Optional[int] = ..., read_queue_bytes: _Optional[int] = ..., read_queue_tokens: _Optional[int] = ..., bytes_per_token: _Optional[int] = ..., unfinished_tokens: _Optional[int] = ..., unfinished_sequences: _Optional[int] = ..., free_hbm_bytes: _Optional[int] = ..., free_dram_bytes: _Optional[int] = ..., gone: bool = ...) -> None: ...
+    tokens_per_s: int
+    def __init__(self, engine: _Optional[_Union[EngineRef, _Mapping]] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., gpu: _Optional[int] = ..., read_queue_bytes: _Optional[int] = ..., read_queue_tokens: _Optional[int] = ..., bytes_per_token: _Optional[int] = ..., unfinished_tokens: _Optional[int] = ..., unfinished_sequences: _Optional[int] = ..., free_hbm_bytes: _Optional[int] = ..., free_dram_bytes: _Optional[int] = ..., gone: bool = ..., tokens_per_s: _Optional[int] = ...) -> None: ...
 
 class ReportEnginesResponse(_message.Message):
     __slots__ = ("problems",)
@@ -344,7 +346,7 @@ class SnapshotNic(_message.Message):
     def __init__(self, node: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., rate_bps: _Optional[int] = ..., kv_available_bps: _Optional[int] = ..., kv_bytes_per_s: _Optional[int] = ..., outstanding_bytes: _Optional[int] = ..., telemetry_age_ms: _Optional[int] = ..., up: bool = ..., gpu: _Optional[int] = ..., rail: _Optional[int] = ..., kv_lane_id: _Optional[int] = ...) -> None: ...
 
 class SnapshotEngine(_message.Message):
-    __slots__ = ("node", "rank", "role", "gpu", "read_queue_bytes", "unfinished_tokens", "unfinished_sequences", "free_hbm_bytes", "free_dram_bytes")
+    __slots__ = ("node", "rank", "role", "gpu", "read_queue_bytes", "unfinished_tokens", "unfinished_sequences", "free_hbm_bytes", "free_dram_bytes", "tokens_per_s")
     NODE_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -354,6 +356,7 @@ class SnapshotEngine(_message.Message):
     UNFINISHED_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
     FREE_HBM_BYTES_FIELD_NUMBER: _ClassVar[int]
     FREE_DRAM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
     node: int
     rank: int
     role: _qos_pb2.Role
@@ -363,7 +366,8 @@ class SnapshotEngine(_message.Message):
     unfinished_sequences: int
     free_hbm_bytes: int
     free_dram_bytes: int
-    def __init__(self, node: _Optional[int] = ..., rank: _Optional[int] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., gpu: _Optional[int] = ..., read_queue_bytes: _Optional[int] = ..., unfinished_tokens: _Optional[int] = ..., unfinished_sequences: _Optional[int] = ..., free_hbm_bytes: _Optional[int] = ..., free_dram_bytes: _Optional[int] = ...) -> None: ...
+    tokens_per_s: int
+    def __init__(self, node: _Optional[int] = ..., rank: _Optional[int] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., gpu: _Optional[int] = ..., read_queue_bytes: _Optional[int] = ..., unfinished_tokens: _Optional[int] = ..., unfinished_sequences: _Optional[int] = ..., free_hbm_bytes: _Optional[int] = ..., free_dram_bytes: _Optional[int] = ..., tokens_per_s: _Optional[int] = ...) -> None: ...
 
 class SnapshotAttachment(_message.Message):
     __slots__ = ("switch", "nics")
