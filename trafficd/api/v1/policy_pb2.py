@@ -16,7 +16,7 @@ from trafficd.api.v1 import agent_pb2 as trafficd_dot_api_dot_v1_dot_agent__pb2
 from trafficd.api.v1 import qos_pb2 as trafficd_dot_api_dot_v1_dot_qos__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/policy.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x19trafficd/api/v1/qos.proto\"\"\n\x12\x43heckPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"t\n\x13\x43heckPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12\x31\n\x08policies\x18\x02 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"\"\n\x12\x41pplyPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xa5\x01\n\x13\x41pplyPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12/\n\ngeneration\x18\x02 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x03 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"\xf3\x01\n\x0e\x43ompiledPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04mode\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12$\n\x05lanes\x18\x05 \x03(\x0b\x32\x15.trafficd.api.v1.Lane\x12.\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x1f.trafficd.api.v1.ContentionCase\x12*\n\x08markings\x18\x07 \x03(\x0b\x32\x18.trafficd.api.v1.Marking\x12\r\n\x05ports\x18\x08 \x03(\t\"\x12\n\x10GetStatusRequest\"\xc3\x02\n\x11GetStatusResponse\x12\x17\n\x0f\x63ontroller_uuid\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontroller_version\x18\x02 \x01(\t\x12/\n\ngeneration\x18\x03 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x04 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\x12*\n\x05nodes\x18\x05 \x03(\x0b\x32\x1b.trafficd.api.v1.NodeStatus\x12*\n\x08rejected\x18\x06 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12.\n\nconditions\x18\x07 \x03(\x0b\x32\x1a.trafficd.api.v1.Condition\x12\r\n\x05notes\x18\x08 \x03(\t\"\x81\x02\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x31\n\x0c\x61\x63knowledged\x18\x04 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12,\n\x06scopes\x18\x05 \x03(\x0b\x32\x1c.trafficd.api.v1.ScopeStatus\x12\"\n\x15telemetry_age_seconds\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63lock_offset_seconds\x18\x07 \x01(\x01\x42\x18\n\x16_telemetry_age_seconds2\x97\x02\n\rPolicyService\x12X\n\x0b\x43heckPolicy\x12#.trafficd.api.v1.CheckPolicyRequest\x1a$.trafficd.api.v1.CheckPolicyResponse\x12X\n\x0b\x41pplyPolicy\x12#.trafficd.api.v1.ApplyPolicyRequest\x1a$.trafficd.api.v1.ApplyPolicyResponse\x12R\n\tGetStatus\x12!.trafficd.api.v1.GetStatusRequest\x1a\".trafficd.api.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/policy.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x19trafficd/api/v1/qos.proto\"\"\n\x12\x43heckPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"t\n\x13\x43heckPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12\x31\n\x08policies\x18\x02 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"2\n\x12\x41pplyPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06remove\x18\x02 \x03(\t\"\xa5\x01\n\x13\x41pplyPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12/\n\ngeneration\x18\x02 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x03 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"\xf3\x01\n\x0e\x43ompiledPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04mode\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12$\n\x05lanes\x18\x05 \x03(\x0b\x32\x15.trafficd.api.v1.Lane\x12.\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x1f.trafficd.api.v1.ContentionCase\x12*\n\x08markings\x18\x07 \x03(\x0b\x32\x18.trafficd.api.v1.Marking\x12\r\n\x05ports\x18\x08 \x03(\t\"\x12\n\x10GetStatusRequest\"\xc3\x02\n\x11GetStatusResponse\x12\x17\n\x0f\x63ontroller_uuid\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontroller_version\x18\x02 \x01(\t\x12/\n\ngeneration\x18\x03 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x04 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\x12*\n\x05nodes\x18\x05 \x03(\x0b\x32\x1b.trafficd.api.v1.NodeStatus\x12*\n\x08rejected\x18\x06 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12.\n\nconditions\x18\x07 \x03(\x0b\x32\x1a.trafficd.api.v1.Condition\x12\r\n\x05notes\x18\x08 \x03(\t\"\x81\x02\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x31\n\x0c\x61\x63knowledged\x18\x04 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12,\n\x06scopes\x18\x05 \x03(\x0b\x32\x1c.trafficd.api.v1.ScopeStatus\x12\"\n\x15telemetry_age_seconds\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63lock_offset_seconds\x18\x07 \x01(\x01\x42\x18\n\x16_telemetry_age_seconds2\x97\x02\n\rPolicyService\x12X\n\x0b\x43heckPolicy\x12#.trafficd.api.v1.CheckPolicyRequest\x1a$.trafficd.api.v1.CheckPolicyResponse\x12X\n\x0b\x41pplyPolicy\x12#.trafficd.api.v1.ApplyPolicyRequest\x1a$.trafficd.api.v1.ApplyPolicyResponse\x12R\n\tGetStatus\x12!.trafficd.api.v1.GetStatusRequest\x1a\".trafficd.api.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,17 +28,17 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_CHECKPOLICYRESPONSE']._serialized_start=141
   _globals['_CHECKPOLICYRESPONSE']._serialized_end=257
   _globals['_APPLYPOLICYREQUEST']._serialized_start=259
-  _globals['_APPLYPOLICYREQUEST']._serialized_end=293
-  _globals['_APPLYPOLICYRESPONSE']._serialized_start=296
-  _globals['_APPLYPOLICYRESPONSE']._serialized_end=461
-  _globals['_COMPILEDPOLICY']._serialized_start=464
-  _globals['_COMPILEDPOLICY']._serialized_end=707
-  _globals['_GETSTATUSREQUEST']._serialized_start=709
-  _globals['_GETSTATUSREQUEST']._serialized_end=727
-  _globals['_GETSTATUSRESPONSE']._serialized_start=730
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1053
-  _globals['_NODESTATUS']._serialized_start=1056
-  _globals['_NODESTATUS']._serialized_end=1313
-  _globals['_POLICYSERVICE']._serialized_start=1316
-  _globals['_POLICYSERVICE']._serialized_end=1595
+  _globals['_APPLYPOLICYREQUEST']._serialized_end=309
+  _globals['_APPLYPOLICYRESPONSE']._serialized_start=312
+  _globals['_APPLYPOLICYRESPONSE']._serialized_end=477
+  _globals['_COMPILEDPOLICY']._serialized_start=480
+  _globals['_COMPILEDPOLICY']._serialized_end=723
+  _globals['_GETSTATUSREQUEST']._serialized_start=725
+  _globals['_GETSTATUSREQUEST']._serialized_end=743
+  _globals['_GETSTATUSRESPONSE']._serialized_start=746
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1069
+  _globals['_NODESTATUS']._serialized_start=1072
+  _globals['_NODESTATUS']._serialized_end=1329
+  _globals['_POLICYSERVICE']._serialized_start=1332
+  _globals['_POLICYSERVICE']._serialized_end=1611
 # @@protoc_insertion_point(module_scope)

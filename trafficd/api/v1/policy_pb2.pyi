@@ -22,10 +22,12 @@ class CheckPolicyResponse(_message.Message):
     def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ...) -> None: ...
 
 class ApplyPolicyRequest(_message.Message):
-    __slots__ = ("text",)
+    __slots__ = ("text", "remove")
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
     text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+    remove: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, text: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ApplyPolicyResponse(_message.Message):
     __slots__ = ("problems", "generation", "policies")

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trafficd/api/v1/qos.proto\x12\x0ftrafficd.api.v1\"\xc3\x02\n\x07\x45lement\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12,\n\x08tc_qdisc\x18\x03 \x01(\x0b\x32\x18.trafficd.api.v1.TcQdiscH\x00\x12,\n\x08tc_class\x18\x04 \x01(\x0b\x32\x18.trafficd.api.v1.TcClassH\x00\x12*\n\x07tc_leaf\x18\x05 \x01(\x0b\x32\x17.trafficd.api.v1.TcLeafH\x00\x12.\n\ttc_filter\x18\x06 \x01(\x0b\x32\x19.trafficd.api.v1.TcFilterH\x00\x12.\n\tib_option\x18\x07 \x01(\x0b\x32\x19.trafficd.api.v1.IbOptionH\x00\x12,\n\x08ib_table\x18\x08 \x01(\x0b\x32\x18.trafficd.api.v1.IbTableH\x00\x42\x07\n\x05value\"2\n\x07TcQdisc\x12\x15\n\rdefault_minor\x18\x01 \x01(\r\x12\x10\n\x08rate_bps\x18\x02 \x01(\x04\"}\n\x07TcClass\x12\x10\n\x08rate_bps\x18\x01 \x01(\x04\x12\x10\n\x08\x63\x65il_bps\x18\x02 \x01(\x04\x12\x0c\n\x04prio\x18\x03 \x01(\r\x12\x15\n\rquantum_bytes\x18\x04 \x01(\r\x12\x13\n\x0b\x62urst_bytes\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x62urst_bytes\x18\x06 \x01(\r\"\x1f\n\x06TcLeaf\x12\x15\n\rlimit_packets\x18\x01 \x01(\r\"\'\n\x08TcFilter\x12\r\n\x05minor\x18\x01 \x01(\r\x12\x0c\n\x04pref\x18\x02 \x01(\r\"\x18\n\x08IbOption\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1e\n\x07IbTable\x12\x13\n\x07\x65ntries\x18\x01 \x03(\rB\x02\x10\x01\"\xdd\x01\n\x07Marking\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12.\n\nlink_layer\x18\x02 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0f\n\x07lane_id\x18\x03 \x01(\r\x12\x16\n\x0eservice_levels\x18\x04 \x03(\r\x12\r\n\x05\x64scps\x18\x05 \x03(\r\x12\x10\n\x03tos\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bso_priority\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x0f\n\x07intents\x18\x08 \x03(\tB\x06\n\x04_tosB\x0e\n\x0c_so_priority\"q\n\x04Lane\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06strict\x18\x03 \x01(\x08\x12\x18\n\x10guaranteed_ratio\x18\x04 \x01(\x01\x12\x13\n\x0blimit_ratio\x18\x05 \x01(\x01\x12\x10\n\x08priority\x18\x06 \x01(\r\"P\n\x0e\x43ontentionCase\x12\x12\n\nbacklogged\x18\x01 \x03(\t\x12*\n\x06shares\x18\x02 \x03(\x0b\x32\x1a.trafficd.api.v1.LaneShare\"(\n\tLaneShare\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\r\n\x05ratio\x18\x02 \x01(\x01\"6\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xca\x01\n\tCondition\x12,\n\x04type\x18\x01 \x01(\x0e\x32\x1e.trafficd.api.v1.ConditionType\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .trafficd.api.v1.ConditionStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x1b\n\x13observed_generation\x18\x05 \x01(\x04\x12\x1f\n\x17last_transition_unix_ns\x18\x06 \x01(\x04*@\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cMODE_OBSERVE\x10\x01\x12\x10\n\x0cMODE_ENFORCE\x10\x02*[\n\tLinkLayer\x12\x1a\n\x16LINK_LAYER_UNSPECIFIED\x10\x00\x12\x17\n\x13LINK_LAYER_ETHERNET\x10\x01\x12\x19\n\x15LINK_LAYER_INFINIBAND\x10\x02*a\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PREFILL\x10\x01\x12\x0f\n\x0bROLE_DECODE\x10\x02\x12\x10\n\x0cROLE_STORAGE\x10\x03\x12\x0e\n\nROLE_OTHER\x10\x04*O\n\x07NicKind\x12\x18\n\x14NIC_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NIC_KIND_COMPUTE\x10\x01\x12\x14\n\x10NIC_KIND_STORAGE\x10\x02*\x9e\x01\n\rConditionType\x12\x1e\n\x1a\x43ONDITION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONDITION_TYPE_APPLIED\x10\x01\x12\x1b\n\x17\x43ONDITION_TYPE_VERIFIED\x10\x02\x12\x1a\n\x16\x43ONDITION_TYPE_DRIFTED\x10\x03\x12\x18\n\x14\x43ONDITION_TYPE_READY\x10\x04*\x88\x01\n\x0f\x43onditionStatus\x12 \n\x1c\x43ONDITION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONDITION_STATUS_TRUE\x10\x01\x12\x1a\n\x16\x43ONDITION_STATUS_FALSE\x10\x02\x12\x1c\n\x18\x43ONDITION_STATUS_UNKNOWN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trafficd/api/v1/qos.proto\x12\x0ftrafficd.api.v1\"\xc3\x02\n\x07\x45lement\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12,\n\x08tc_qdisc\x18\x03 \x01(\x0b\x32\x18.trafficd.api.v1.TcQdiscH\x00\x12,\n\x08tc_class\x18\x04 \x01(\x0b\x32\x18.trafficd.api.v1.TcClassH\x00\x12*\n\x07tc_leaf\x18\x05 \x01(\x0b\x32\x17.trafficd.api.v1.TcLeafH\x00\x12.\n\ttc_filter\x18\x06 \x01(\x0b\x32\x19.trafficd.api.v1.TcFilterH\x00\x12.\n\tib_option\x18\x07 \x01(\x0b\x32\x19.trafficd.api.v1.IbOptionH\x00\x12,\n\x08ib_table\x18\x08 \x01(\x0b\x32\x18.trafficd.api.v1.IbTableH\x00\x42\x07\n\x05value\"2\n\x07TcQdisc\x12\x15\n\rdefault_minor\x18\x01 \x01(\r\x12\x10\n\x08rate_bps\x18\x02 \x01(\x04\"}\n\x07TcClass\x12\x10\n\x08rate_bps\x18\x01 \x01(\x04\x12\x10\n\x08\x63\x65il_bps\x18\x02 \x01(\x04\x12\x0c\n\x04prio\x18\x03 \x01(\r\x12\x15\n\rquantum_bytes\x18\x04 \x01(\r\x12\x13\n\x0b\x62urst_bytes\x18\x05 \x01(\r\x12\x14\n\x0c\x63\x62urst_bytes\x18\x06 \x01(\r\"\x1f\n\x06TcLeaf\x12\x15\n\rlimit_packets\x18\x01 \x01(\r\"\'\n\x08TcFilter\x12\r\n\x05minor\x18\x01 \x01(\r\x12\x0c\n\x04pref\x18\x02 \x01(\r\"\x18\n\x08IbOption\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1e\n\x07IbTable\x12\x13\n\x07\x65ntries\x18\x01 \x03(\rB\x02\x10\x01\"\xdd\x01\n\x07Marking\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12.\n\nlink_layer\x18\x02 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0f\n\x07lane_id\x18\x03 \x01(\r\x12\x16\n\x0eservice_levels\x18\x04 \x03(\r\x12\r\n\x05\x64scps\x18\x05 \x03(\r\x12\x10\n\x03tos\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bso_priority\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x0f\n\x07intents\x18\x08 \x03(\tB\x06\n\x04_tosB\x0e\n\x0c_so_priority\"q\n\x04Lane\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06strict\x18\x03 \x01(\x08\x12\x18\n\x10guaranteed_ratio\x18\x04 \x01(\x01\x12\x13\n\x0blimit_ratio\x18\x05 \x01(\x01\x12\x10\n\x08priority\x18\x06 \x01(\r\"\x80\x01\n\x0e\x43ontentionCase\x12\x12\n\nbacklogged\x18\x01 \x03(\t\x12*\n\x06shares\x18\x02 \x03(\x0b\x32\x1a.trafficd.api.v1.LaneShare\x12.\n\nlink_layer\x18\x03 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\"(\n\tLaneShare\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\r\n\x05ratio\x18\x02 \x01(\x01\"6\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xca\x01\n\tCondition\x12,\n\x04type\x18\x01 \x01(\x0e\x32\x1e.trafficd.api.v1.ConditionType\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .trafficd.api.v1.ConditionStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x1b\n\x13observed_generation\x18\x05 \x01(\x04\x12\x1f\n\x17last_transition_unix_ns\x18\x06 \x01(\x04*@\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cMODE_OBSERVE\x10\x01\x12\x10\n\x0cMODE_ENFORCE\x10\x02*[\n\tLinkLayer\x12\x1a\n\x16LINK_LAYER_UNSPECIFIED\x10\x00\x12\x17\n\x13LINK_LAYER_ETHERNET\x10\x01\x12\x19\n\x15LINK_LAYER_INFINIBAND\x10\x02*a\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_PREFILL\x10\x01\x12\x0f\n\x0bROLE_DECODE\x10\x02\x12\x10\n\x0cROLE_STORAGE\x10\x03\x12\x0e\n\nROLE_OTHER\x10\x04*O\n\x07NicKind\x12\x18\n\x14NIC_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NIC_KIND_COMPUTE\x10\x01\x12\x14\n\x10NIC_KIND_STORAGE\x10\x02*\x9e\x01\n\rConditionType\x12\x1e\n\x1a\x43ONDITION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43ONDITION_TYPE_APPLIED\x10\x01\x12\x1b\n\x17\x43ONDITION_TYPE_VERIFIED\x10\x02\x12\x1a\n\x16\x43ONDITION_TYPE_DRIFTED\x10\x03\x12\x18\n\x14\x43ONDITION_TYPE_READY\x10\x04*\x88\x01\n\x0f\x43onditionStatus\x12 \n\x1c\x43ONDITION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONDITION_STATUS_TRUE\x10\x01\x12\x1a\n\x16\x43ONDITION_STATUS_FALSE\x10\x02\x12\x1c\n\x18\x43ONDITION_STATUS_UNKNOWN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,18 +23,18 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_IBTABLE'].fields_by_name['entries']._options = None
   _globals['_IBTABLE'].fields_by_name['entries']._serialized_options = b'\020\001'
-  _globals['_MODE']._serialized_start=1407
-  _globals['_MODE']._serialized_end=1471
-  _globals['_LINKLAYER']._serialized_start=1473
-  _globals['_LINKLAYER']._serialized_end=1564
-  _globals['_ROLE']._serialized_start=1566
-  _globals['_ROLE']._serialized_end=1663
-  _globals['_NICKIND']._serialized_start=1665
-  _globals['_NICKIND']._serialized_end=1744
-  _globals['_CONDITIONTYPE']._serialized_start=1747
-  _globals['_CONDITIONTYPE']._serialized_end=1905
-  _globals['_CONDITIONSTATUS']._serialized_start=1908
-  _globals['_CONDITIONSTATUS']._serialized_end=2044
+  _globals['_MODE']._serialized_start=1456
+  _globals['_MODE']._serialized_end=1520
+  _globals['_LINKLAYER']._serialized_start=1522
+  _globals['_LINKLAYER']._serialized_end=1613
+  _globals['_ROLE']._serialized_start=1615
+  _globals['_ROLE']._serialized_end=1712
+  _globals['_NICKIND']._serialized_start=1714
+  _globals['_NICKIND']._serialized_end=1793
+  _globals['_CONDITIONTYPE']._serialized_start=1796
+  _globals['_CONDITIONTYPE']._serialized_end=1954
+  _globals['_CONDITIONSTATUS']._serialized_start=1957
+  _globals['_CONDITIONSTATUS']._serialized_end=2093
   _globals['_ELEMENT']._serialized_start=47
   _globals['_ELEMENT']._serialized_end=370
   _globals['_TCQDISC']._serialized_start=372
@@ -53,12 +53,12 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_MARKING']._serialized_end=905
   _globals['_LANE']._serialized_start=907
   _globals['_LANE']._serialized_end=1020
-  _globals['_CONTENTIONCASE']._serialized_start=1022
-  _globals['_CONTENTIONCASE']._serialized_end=1102
-  _globals['_LANESHARE']._serialized_start=1104
-  _globals['_LANESHARE']._serialized_end=1144
-  _globals['_PROBLEM']._serialized_start=1146
-  _globals['_PROBLEM']._serialized_end=1200
-  _globals['_CONDITION']._serialized_start=1203
-  _globals['_CONDITION']._serialized_end=1405
+  _globals['_CONTENTIONCASE']._serialized_start=1023
+  _globals['_CONTENTIONCASE']._serialized_end=1151
+  _globals['_LANESHARE']._serialized_start=1153
+  _globals['_LANESHARE']._serialized_end=1193
+  _globals['_PROBLEM']._serialized_start=1195
+  _globals['_PROBLEM']._serialized_end=1249
+  _globals['_CONDITION']._serialized_start=1252
+  _globals['_CONDITION']._serialized_end=1454
 # @@protoc_insertion_point(module_scope)

@@ -177,12 +177,14 @@ class Lane(_message.Message):
     def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., strict: bool = ..., guaranteed_ratio: _Optional[float] = ..., limit_ratio: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class ContentionCase(_message.Message):
-    __slots__ = ("backlogged", "shares")
+    __slots__ = ("backlogged", "shares", "link_layer")
     BACKLOGGED_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    LINK_LAYER_FIELD_NUMBER: _ClassVar[int]
     backlogged: _containers.RepeatedScalarFieldContainer[str]
     shares: _containers.RepeatedCompositeFieldContainer[LaneShare]
-    def __init__(self, backlogged: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[LaneShare, _Mapping]]] = ...) -> None: ...
+    link_layer: LinkLayer
+    def __init__(self, backlogged: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[LaneShare, _Mapping]]] = ..., link_layer: _Optional[_Union[LinkLayer, str]] = ...) -> None: ...
 
 class LaneShare(_message.Message):
     __slots__ = ("lane", "ratio")
