@@ -64,7 +64,8 @@ class Step:
 
 
 Steps = Mapping[tuple[Op, str], Step]
-"""(operation, element kind) -> Step. A missing row is a programming error: every change has a place."""
+"""(operation, element kind) -> Step. A row for one element, named ``kind/key``, goes before that of its kind. A
+missing row is a programming error: every change has a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,20 @@ def diff(desired: State, observed: State, unreadable: frozenset[str] = frozenset
     return tuple(added + changed + removed)
 
 
+def step_of(change: Change, steps: Steps) -> Step:
+    """The row of the table that a change falls under."""
+    row = steps.get((change.op, change.name))
+    return steps[change.op, change.kind] if row is None else row
+
+
 def ordered(changes: Iterable[Change], steps: Steps) -> tuple[Change, ...]:
     """Changes in the safe order of the driver's table; ties by name."""
-    return tuple(sorted(changes, key=lambda c: (steps[c.op, c.kind].order, c.name)))
+    return tuple(sorted(changes, key=lambda c: (step_of(c, steps).order, c.name)))
 
 
 def disruption(changes: Iterable[Change], steps: Steps) -> Disruption:
     """The worst that this set of changes does to running traffic."""
-    return max((steps[c.op, c.kind].disruption for c in changes), default=Disruption.HITLESS)
+    return max((step_of(c, steps).disruption for c in changes), default=Disruption.HITLESS)
 
 
 def _text(value: Any) -> str:
