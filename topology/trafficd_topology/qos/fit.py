@@ -1,0 +1,105 @@
+"""InfiniBand arbitration tables for lanes that come without any.
+
+InfiniBand knows two levels, a policy up to eight priorities. Two arrangements are tried, and the one whose shares,
+with every lane backlogged, come closest to the guarantees is taken (the first, where both are as close):
+
+- **two tables**: lanes guaranteed nothing or, where there is none, the class lanes of the largest priority number
+  stand in the low table, all others in the high table. The high limit lets the low table have its share. Lanes of
+  different priorities within one table are weighted, not ordered.
+- **one table**: all lanes in the low table, weighted by guarantee. Never taken where a lane may starve.
+
+Weights are whole packets of 4 KB (64, 128 or 192), in at most eight entries a table: see ``vlarb.COMMON_ENTRIES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from trafficd_topology.qos.lanes import Lane, LaneSet, LaneUse
+from trafficd_topology.qos.shares import IB_PACKET_BYTES, compile_ib_shares, guarantees
+from trafficd_topology.qos.vlarb import (
+    COMMON_ENTRIES,
+    LIMIT_BYTES,
+    OPERATIONAL_VLS,
+    UNLIMITED,
+    WEIGHT_BYTES,
+    IbTables,
+    VlArb,
+    VlWeight,
+)
+
+_PACKET_WEIGHT = IB_PACKET_BYTES // WEIGHT_BYTES
+_ENTRY_PACKETS = 255 // _PACKET_WEIGHT
+Weighted = tuple[tuple[Lane, Fraction], ...]
+
+
+def derive_tables(lanes: LaneSet) -> IbTables:
+    """The tables for these lanes; a lane's VL is its id."""
+    parts = tuple(zip(lanes.lanes, guarantees(lanes.lanes), strict=True))
+    two = _two_tables(parts)
+    options = [two] if two else []
+    if not two or all(part for _, part in parts):
+        options.append(_one_table(parts))
+    return min(options, key=lambda tables: _error(lanes, tables))
+
+
+def _error(lanes: LaneSet, tables: IbTables) -> float:
+    everyone = compile_ib_shares(lanes, tables)[0]
+    wanted = zip(lanes.lanes, guarantees(lanes.lanes), strict=True)
+    return max(abs(everyone.ratio(lane.name) - float(part)) for lane, part in wanted)
+
+
+def _max_vls(parts: Weighted) -> int:
+    return next(n for n in OPERATIONAL_VLS if n > max(lane.id for lane, _ in parts))
+
+
+def _one_table(parts: Weighted) -> IbTables:
+    return IbTables(_max_vls(parts), 0, (VlWeight(parts[0][0].id, 0),), _table(parts))
+
+
+def _two_tables(parts: Weighted) -> IbTables | None:
+    low = tuple((lane, part) for lane, part in parts if not part) or _last(parts)
+    high = tuple(p for p in parts if p not in low)
+    if not low or not high:
+        return None
+    return IbTables(_max_vls(parts), _limit(sum(part for _, part in low)), _table(high), _table(low))
+
+
+def _last(parts: Weighted) -> Weighted:
+    """The class lanes served last."""
+    classes = [(lane, part) for lane, part in parts if lane.use is LaneUse.CLASS]
+    last = max((lane.priority for lane, _ in classes), default=0)
+    return tuple(p for p in classes if p[0].priority == last)
+
+
+def _limit(low: Fraction | int) -> int:
+    """The largest high limit that still lets the low table have this part of the link."""
+    if not low:
+        return UNLIMITED
+    return max(1, min(UNLIMITED - 1, int((1 - low) / low))) * IB_PACKET_BYTES // LIMIT_BYTES
+
+
+def _table(parts: Weighted) -> VlArb:
+    """Entries of at most three packets, taking turns, so that no VL waits for another's whole weight."""
+    counts = _counts([p for _, p in parts])
+    turns = -(-max(counts) // _ENTRY_PACKETS)
+    entries: list[VlWeight] = []
+    for turn in range(turns):
+        for (lane, _), count in zip(parts, counts, strict=True):
+            n = min(count - turn * _ENTRY_PACKETS, _ENTRY_PACKETS)
+            entries += [VlWeight(lane.id, n * _PACKET_WEIGHT)] if n > 0 else []
+    return tuple(entries)
+
+
+def _counts(parts: Sequence[Fraction]) -> tuple[int, ...]:
+    """Packets per round for each lane, at least one, that come closest to ``parts`` and fit in one table."""
+    total = sum(parts)
+    wanted = [p / total if total else Fraction(1, len(parts)) for p in parts]
+    rounds = [
+        tuple(max(1, round(w * n)) for w in wanted) for n in range(1, COMMON_ENTRIES * _ENTRY_PACKETS + 1)
+    ]
+    fitting = [r for r in rounds if sum(-(-n // _ENTRY_PACKETS) for n in r) <= COMMON_ENTRIES]
+    return min(
+        fitting, key=lambda r: max(abs(Fraction(n, sum(r)) - w) for n, w in zip(r, wanted, strict=True))
+    )
