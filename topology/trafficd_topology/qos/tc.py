@@ -61,3 +61,32 @@ class TcFilter:
 
     minor: int
     pref: int
+
+
+@dataclass(frozen=True, slots=True)
+class TcOther:
+    """Element ``other/<where>``: something below our root that is not of our making; it is only ever removed.
+
+    Where is ``tree`` (the classes are not arranged as ours), ``leaf/<minor>`` or ``filter/<pref>/<protocol>/<handle>``.
+    """
+
+    text: str
+
+
+TICK_NS = 64
+"""The kernel keeps a burst as a time in ticks of 64 ns (include/net/pkt_sched.h, PSCHED_SHIFT), not in bytes."""
+
+
+def burst_ticks(burst_bytes: int, rate_bps: int) -> int:
+    """The time that ``burst_bytes`` take at ``rate_bps``, in ticks, rounded up."""
+    return -(-burst_bytes * 8 * 10**9 // (TICK_NS * rate_bps))
+
+
+def burst_bytes(ticks: int, rate_bps: int) -> int:
+    """The bytes that ``ticks`` carry at ``rate_bps``, rounded down: what reading back a burst gives."""
+    return ticks * TICK_NS * rate_bps // (8 * 10**9)
+
+
+def lasting_burst(wanted_bytes: int, rate_bps: int) -> int:
+    """The burst next to ``wanted_bytes`` that is read back as the very number that was written."""
+    return burst_bytes(burst_ticks(wanted_bytes, rate_bps), rate_bps)
