@@ -1,0 +1,247 @@
+"""From policies, fabric and inventories to the whole desired state of every agent. Pure; equal inputs, equal plans.
+
+Who governs what depends on policies and fabric alone, so that a conflict is found before any agent is there. What
+can be programmed depends on the inventories too: what is missing or unsupported is a note and no scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trafficd.core.place import place
+from trafficd.core.targets import Claim, Target, claims, least, selected, targets
+from trafficd_topology.diff import State
+from trafficd_topology.model import (
+    DriverOffer,
+    FabricSpec,
+    LinkLayer,
+    NodeInventory,
+    PortInventory,
+    PortKey,
+    Problem,
+    ScopeKind,
+)
+from trafficd_topology.qos.lanes import LaneSet, Mode
+from trafficd_topology.qos.policy import Policy
+from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS, render_ib, render_tc
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePlan:
+    """The desired state of one scope of one agent.
+
+    ``name`` is the agent's name for the port, or the fabric's. ``ports`` are the fabric file's names of the ports
+    it is about: one for a port, the selected ones for a fabric.
+    """
+
+    node: str
+    kind: ScopeKind
+    name: str
+    driver: str
+    mode: Mode
+    policy: str
+    elements: State
+    lanes: LaneSet
+    ports: tuple[PortKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A scope that several policies select: none of them governs it. ``scope`` is node/port, or a subnet's name."""
+
+    kind: ScopeKind
+    scope: str
+    policies: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        what = "port" if self.kind is ScopeKind.PORT else "subnet"
+        by = " and ".join(self.policies)
+        return f"this {what} is selected by policies {by}: narrow their selectors so that one remains"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The ports that a policy selects, by the fabric file's names."""
+
+    policy: str
+    ports: tuple[PortKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything every agent is to hold. Scopes are ordered by node, kind and name."""
+
+    scopes: tuple[ScopePlan, ...] = ()
+    notes: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    _by_node: Mapping[str, tuple[ScopePlan, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        by_node: dict[str, tuple[ScopePlan, ...]] = {}
+        for scope in self.scopes:
+            by_node[scope.node] = (*by_node.get(scope.node, ()), scope)
+        object.__setattr__(self, "_by_node", by_node)
+
+    def of(self, node: str) -> tuple[ScopePlan, ...]:
+        """The whole desired state of one agent; empty for a node that is told nothing."""
+        return self._by_node.get(node, ())
+
+    def ports_of(self, policy: str) -> tuple[str, ...]:
+        """The ports this policy selects, as node/port."""
+        return tuple(str(p) for s in self.selections if s.policy == policy for p in s.ports)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Why this plan must not replace one that holds: its conflicts."""
+        return tuple(Problem(c.scope, "", c.reason) for c in self.conflicts)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """``control_ports``: TCP ports, at either end, that belong to the control lane."""
+
+    control_ports: tuple[int, ...] = CONTROL_PORTS
+
+
+Renderer = Callable[[Policy, int, PlanOptions], State]
+
+
+def _tc(policy: Policy, rate_bps: int, options: PlanOptions) -> State:
+    return render_tc(policy.lanes, rate_bps, policy.tc, options.control_ports)
+
+
+PORT_DRIVERS: tuple[tuple[str, Renderer], ...] = (("tc", _tc), ("fake", _tc))
+"""Drivers of ports, the preferred first, and what each is told."""
+FABRIC_DRIVERS = ("opensm", "fake")
+"""Drivers of whole fabrics, the preferred first. All are told OpenSM's options and the tables that follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the agents have reported, looked up by name."""
+
+    nodes: Mapping[str, NodeInventory]
+    ports: Mapping[PortKey, PortInventory]
+
+
+def plan(
+    policies: tuple[Policy, ...],
+    fabric: FabricSpec,
+    inventories: tuple[NodeInventory, ...],
+    options: PlanOptions = PlanOptions(),
+) -> Plan:
+    """The desired state of every node that has reported an inventory."""
+    among = targets(fabric)
+    placement = place(fabric, among, inventories)
+    known = _Known({i.node: i for i in inventories}, placement.ports)
+    every = claims(policies, among)
+    outcomes = [_scope(c, known, options) for c in every if len(c.policies) == 1]
+    scopes = [o for o in outcomes if isinstance(o, ScopePlan)]
+    selections = tuple(Selection(p.name, tuple(t.port for t in selected(p, among))) for p in policies)
+    notes = [
+        *placement.notes,
+        *(f"policy {s.policy} selects no port of the fabric" for s in selections if not s.ports),
+        *_absent(every, known),
+        *(o for o in outcomes if isinstance(o, str) and o),
+        *_fabric_notes(scopes, among),
+    ]
+    conflicts = tuple(
+        Conflict(c.kind, c.name, tuple(p.name for p in c.policies)) for c in every if len(c.policies) > 1
+    )
+    return Plan(
+        tuple(sorted(scopes, key=lambda s: (s.node, s.kind, s.name))),
+        tuple(sorted(set(notes))),
+        conflicts,
+        selections,
+    )
+
+
+def _absent(every: Iterable[Claim], known: _Known) -> Iterable[str]:
+    """One note a node that has selected ports and no agent."""
+    waiting: dict[str, int] = {}
+    for claim in every:
+        for t in claim.targets if claim.kind is ScopeKind.PORT else ():
+            waiting[t.port.node] = waiting.get(t.port.node, 0) + (t.port.node not in known.nodes)
+    return [f"node {n}: no agent has reported, {k} selected ports wait" for n, k in waiting.items() if k]
+
+
+def _scope(claim: Claim, known: _Known, options: PlanOptions) -> ScopePlan | str:
+    """The scope, or why there is none; an empty reason when another note says it."""
+    if claim.kind is ScopeKind.FABRIC:
+        return _fabric_scope(claim, known)
+    return _port_scope(claim, known, options)
+
+
+def _port_scope(claim: Claim, known: _Known, options: PlanOptions) -> ScopePlan | str:
+    (target,), (policy,) = claim.targets, claim.policies
+    if target.port.node not in known.nodes:
+        return ""
+    port = known.ports.get(target.port)
+    if port is None:
+        return f"port {target.port} was not found by its agent, by GUID, PCI address or name"
+    driver = _choose([name for name, _ in PORT_DRIVERS], port.offers)
+    if driver is None:
+        return f"port {target.port} cannot be programmed: {_reasons(port.offers)}"
+    rate = least([target.rate_bps, port.rate_bps])
+    if rate is None:
+        return f"port {target.port} has no known rate: give its link one in the fabric file"
+    if rate < MIN_PORT_RATE_BPS:
+        return f"port {target.port} has {rate} bit/s, too few to split: {MIN_PORT_RATE_BPS} are needed"
+    elements = dict(PORT_DRIVERS)[driver](policy, rate, options)
+    return ScopePlan(
+        target.port.node, claim.kind, port.name, driver, policy.mode, policy.name, elements, policy.lanes,
+        (target.port,),
+    )  # fmt: skip
+
+
+def _choose(preferred: Iterable[str], offers: Iterable[DriverOffer]) -> str | None:
+    supported = {o.driver for o in offers if o.supported}
+    return next((name for name in preferred if name in supported), None)
+
+
+def _reasons(offers: Iterable[DriverOffer]) -> str:
+    said = [f"{o.driver}: {o.reason or 'not supported'}" for o in offers if not o.supported]
+    return "; ".join(said) or "its agent offers no driver for it"
+
+
+def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
+    """One agent beside the subnet manager writes for the whole subnet: the first by name that can."""
+    (policy,) = claim.policies
+    offered = [
+        (node, fabric.name, _choose(FABRIC_DRIVERS, fabric.offers), _reasons(fabric.offers))
+        for node in sorted(known.nodes)
+        for fabric in known.nodes[node].fabrics
+        if claim.name in ("", fabric.name)
+    ]
+    subnet = claim.name or "(unnamed)"
+    if len({name for _, name, _, _ in offered}) > 1:
+        names = ", ".join(sorted({name for _, name, _, _ in offered}))
+        return f"agents offer the fabrics {names}: name the subnet of each InfiniBand NIC in the fabric file"
+    able = [(node, name, driver) for node, name, driver, _ in offered if driver]
+    if not able:
+        why = "; ".join(f"{node}: {reason}" for node, _, _, reason in offered)
+        return f"subnet {subnet} cannot be programmed: {why or 'no agent runs beside its subnet manager'}"
+    node, name, driver = able[0]
+    elements = render_ib(policy.lanes, policy.infiniband)
+    ports = tuple(t.port for t in claim.targets)
+    return ScopePlan(node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports)
+
+
+def _fabric_notes(scopes: Iterable[ScopePlan], among: tuple[Target, ...]) -> Iterable[str]:
+    """A subnet manager programs every port of its subnet, the unselected too."""
+    subnets = {t.port: t.subnet for t in among if t.link_layer is LinkLayer.INFINIBAND}
+    for scope in scopes:
+        if scope.kind is not ScopeKind.FABRIC:
+            continue
+        subnet = subnets[scope.ports[0]]
+        total = sum(s == subnet for p, s in subnets.items())
+        if total > len(scope.ports):
+            yield (
+                f"policy {scope.policy} selects {len(scope.ports)} of {total} ports of subnet {scope.name}, "
+                "and OpenSM programs all of them"
+            )
