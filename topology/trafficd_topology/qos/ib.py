@@ -21,7 +21,16 @@ class IbTable:
     """Elements ``vlarb_high``, ``vlarb_low`` and ``sl2vl``, as read by SMP.
 
     The key is ``*`` for what every port must hold; read-back adds ``<node guid>:<port>`` for each port that
-    deviates. ``entries`` are (VL, weight) pairs flattened for VLArb, and 16 VLs for SL2VL.
+    deviates (SL2VL of a switch: ``<node guid>:<in port>-<out port>``). ``entries`` are (VL, weight) pairs
+    flattened for VLArb, in the form of ``canonical``, and 16 VLs for SL2VL.
     """
 
     entries: tuple[int, ...]
+
+
+def canonical(entries: tuple[int, ...]) -> tuple[int, ...]:
+    """VLArb entries without the ``0:0`` at their end, with which devices pad a table and which say nothing."""
+    end = len(entries)
+    while end >= 2 and entries[end - 2 : end] == (0, 0):
+        end -= 2
+    return entries[:end]

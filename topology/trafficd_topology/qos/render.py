@@ -12,7 +12,7 @@ from fractions import Fraction
 from trafficd_topology.diff import Element, State, state
 from trafficd_topology.model import LinkLayer
 from trafficd_topology.qos.fit import derive_tables
-from trafficd_topology.qos.ib import IbOption, IbTable
+from trafficd_topology.qos.ib import IbOption, IbTable, canonical
 from trafficd_topology.qos.lanes import Lane, LaneSet, TrafficClass
 from trafficd_topology.qos.policy import TcOptions
 from trafficd_topology.qos.shares import exact, guarantees, weight
@@ -142,7 +142,7 @@ def sl2vl(lanes: LaneSet) -> tuple[int, ...]:
 
 
 def _flat(table: VlArb) -> IbTable:
-    return IbTable(tuple(n for e in table for n in (e.vl, e.weight)))
+    return IbTable(canonical(tuple(n for e in table for n in (e.vl, e.weight))))
 
 
 def render_ib(lanes: LaneSet, tables: IbTables | None = None) -> State:
