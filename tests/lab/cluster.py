@@ -1,0 +1,165 @@
+"""A whole small cluster on one machine: namespaces, one real controller, one real agent per node.
+
+    p1 p2 d1 d2   ctl         p1 p2 d1 d2   st1  ctl
+     |  |  |  |    |  c0       |  |  |  |    |    |  s0
+    ====== csw ======         ======== ssw =========
+
+The controller lives in ``ctl``, on both networks, and is reached in band, so that the lanes protect what programs
+them; operators reach it from outside through a Unix socket.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from lab.netns import Cable, Lab, lab
+from trafficd.api.v1 import policy_pb2, policy_pb2_grpc, qos_pb2
+
+MBIT = 10**6
+RATES = {"p1": 50 * MBIT, "p2": 100 * MBIT, "d1": 100 * MBIT, "d2": 100 * MBIT, "st1": 400 * MBIT}
+"""Storage NICs; that of p1 runs at half rate. Compute NICs all have 100 Mbit/s."""
+COMPUTE = {name: f"10.77.1.{i}" for i, name in enumerate(("p1", "p2", "d1", "d2", "ctl"), 1)}
+STORAGE = {name: f"10.77.2.{i}" for i, name in enumerate(("p1", "p2", "d1", "d2", "ctl", "st1"), 1)}
+BRIDGES = {"csw": "10.77.1.100/24", "ssw": "10.77.2.100/24"}
+AGENTS = ("p1", "p2", "d1", "d2", "st1", "csw", "ssw")
+GRPC_PORT, HTTP_PORT, AGENT_HTTP_PORT = 7600, 7601, 7602
+FABRIC = Path(__file__).parent / "fabric.yaml"
+BIN = Path(sys.executable).parent
+
+
+class ClusterError(Exception):
+    """The cluster did not come up; the text says what and where to look."""
+
+
+def cables() -> list[Cable]:
+    compute = [Cable(n, "c0", "csw", f"{a}/24", 100 * MBIT) for n, a in COMPUTE.items()]
+    storage = [Cable(n, "s0", "ssw", f"{a}/24", RATES.get(n, 100 * MBIT)) for n, a in STORAGE.items()]
+    return compute + storage
+
+
+def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0, every: float = 0.02) -> float:
+    """Wait until ``ready()`` is true; returns how long that took. Raises ClusterError naming ``what``."""
+    start = time.monotonic()
+    while not ready():
+        if time.monotonic() - start > seconds:
+            raise ClusterError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(every)
+    return time.monotonic() - start
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What is running, and how to talk to it."""
+
+    lab: Lab
+    dir: Path
+    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> str:
+        return f"unix:{self.dir}/controller.sock"
+
+    @property
+    def policy_file(self) -> Path:
+        return self.dir / "policy.yaml"
+
+    def log(self, name: str) -> Path:
+        return self.dir / f"{name}.log"
+
+    def _start(self, name: str, node: str, command: list[str]) -> None:
+        with self.log(name).open("a") as log:
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.processes[name] = self.lab.start(node, command, **pipes)
+
+    def start_controller(self) -> None:
+        listen = ["--listen", f"0.0.0.0:{GRPC_PORT}", "--listen", self.socket, "--insecure"]
+        files = ["--policy", str(self.policy_file), "--fabric", str(self.dir / "fabric.yaml")]
+        state = ["--state", str(self.dir / "controller.db"), "--http", f"0.0.0.0:{HTTP_PORT}"]
+        self._start("controller", "ctl", [str(BIN / "trafficd"), "serve", *listen, *files, *state])
+
+    def start_agent(self, node: str) -> None:
+        network = STORAGE if node in ("st1", "ssw") else COMPUTE
+        controller = ["--controller", f"{network['ctl']}:{GRPC_PORT}", "--insecure"]
+        state = ["--state-dir", str(self.dir / f"agent-{node}"), "--http", f"0.0.0.0:{AGENT_HTTP_PORT}"]
+        self._start(node, node, [str(BIN / "trafficd-agent"), "run", "--node", node, *controller, *state])
+
+    def kill(self, name: str) -> None:
+        """kill -9, as a crash would."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    def status(self) -> policy_pb2.GetStatusResponse:
+        with grpc.insecure_channel(self.socket) as channel:
+            stub = policy_pb2_grpc.PolicyServiceStub(channel)
+            answer: policy_pb2.GetStatusResponse = stub.GetStatus(policy_pb2.GetStatusRequest(), timeout=5)
+            return answer
+
+    def write_policy(self, text: str) -> None:
+        """Replace the policy file at once, as an editor or a ConfigMap does."""
+        fresh = self.policy_file.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self.policy_file)
+
+    def wait_verified(self, since: tuple[int, int] = (0, 0), scopes: int = 1) -> float:
+        """Wait until every scope of every node has verified one generation above ``since``; returns seconds."""
+
+        def verified() -> bool:
+            try:
+                status = self.status()
+            except grpc.RpcError:
+                return False
+            now = (status.generation.epoch, status.generation.number)
+            found = [s for node in status.nodes for s in node.scopes]
+            return now > since and len(found) >= scopes and all(is_verified(s, now) for s in found)
+
+        return wait_for(f"lanes verified (see {self.dir}/*.log)", verified)
+
+    def generation(self) -> tuple[int, int]:
+        status = self.status()
+        return status.generation.epoch, status.generation.number
+
+
+def is_verified(scope: Any, generation: tuple[int, int]) -> bool:
+    true, verified = qos_pb2.CONDITION_STATUS_TRUE, qos_pb2.CONDITION_TYPE_VERIFIED
+    at = (scope.observed.epoch, scope.observed.number)
+    return at >= generation and any(c.type == verified and c.status == true for c in scope.conditions)
+
+
+@contextmanager
+def cluster(directory: Path, policy: str, *, keep: bool = False) -> Iterator[Cluster]:
+    """Bring all of it up with a policy, hand it out, and take it down again unless ``keep``."""
+    with lab(cables(), list(BRIDGES), keep=keep) as made:
+        for switch, address in BRIDGES.items():
+            made.run(switch, "ip", "addr", "add", address, "dev", "br0")
+        up = Cluster(made, directory)
+        (directory / "fabric.yaml").write_text(FABRIC.read_text())
+        up.write_policy(policy)
+        try:
+            up.start_controller()
+            for node in AGENTS:
+                up.start_agent(node)
+            yield up
+        finally:
+            if not keep:
+                up.stop()
