@@ -1,0 +1,222 @@
+"""The path engine: owns the ledger and what engines report, reads the latest snapshot, answers.
+
+Not thread-safe and never blocking: whoever owns it calls it from one event loop, or under a lock. ``now`` is the
+owner's monotonic clock in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from trafficd.choice.account import Account
+from trafficd.choice.ledger import Ledger, bounded_ttl
+from trafficd.choice.request import (
+    NOT_FOUND,
+    Answer,
+    EngineRef,
+    EngineReport,
+    Fallback,
+    FallbackReason,
+    ItemProblem,
+    Lease,
+    Plan,
+    Request,
+    Reservation,
+    reservation_of,
+)
+from trafficd.choice.resolve import resolve
+from trafficd.choice.roster import Roster, problem_of
+from trafficd.choice.rule import DualPath
+from trafficd.choice.snapshot import Engine, NicState, Snapshot
+from trafficd.choice.spread import salt_of
+from trafficd.choice.view import Ranked, Strategy, View
+
+LEAST_OF_RATE = 1000
+"""KV is reckoned to get at least a thousandth of a NIC's rate, so that no expected time is infinite."""
+NO_SNAPSHOT = Answer((), fallback=Fallback(FallbackReason.NO_TELEMETRY, "there is no snapshot yet"))
+UNREACHABLE = ItemProblem("request", NOT_FOUND, "no candidate reaches the source through NICs that are up")
+
+
+class PathEngine:
+    """``name`` begins the ids of its leases: choose one that no other or earlier engine has."""
+
+    def __init__(self, name: str, strategy: Strategy | None = None) -> None:
+        self.ledger = Ledger(name)
+        self._strategy: Strategy = DualPath() if strategy is None else strategy
+        self._roster = Roster()
+        self._view: View | None = None
+        self._unnamed = 0
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The latest; None before the first."""
+        return None if self._view is None else self._view.snapshot
+
+    def swap(self, snapshot: Snapshot, now: float) -> None:
+        """Take a snapshot made from this engine's own ledger: rates and ages count, its queues are ours already."""
+        old, layout = self._view, snapshot.layout
+        if old is not None and old.layout is layout:
+            accounts = old.accounts
+        else:
+            accounts = [self.ledger.account(name) for name in layout.index.nic_names]
+        fresh = [_measure(snapshot, s, a, now) for s, a in zip(snapshot.states, accounts, strict=True)]
+        lanes = {
+            (i, m.link_layer): (m.traffic_class, m.lane_id) for m in snapshot.markings for i in m.intents
+        }
+        self._view = View(
+            snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, lanes
+        )
+
+    def follow(self, snapshot: Snapshot, now: float) -> None:
+        """Take somebody else's snapshot: its queues and engines replace what was known here."""
+        self._roster.replace(snapshot.engines, now)
+        self.swap(snapshot, now)
+        for name, state in zip(snapshot.layout.index.nic_names, snapshot.states, strict=True):
+            self.ledger.account(name).restate(float(state.outstanding_bytes), now)
+
+    def recommend(self, request: Request, now: float) -> Answer:
+        """Plans, best first, and a lease when one was asked for."""
+        self.ledger.expire(now)
+        view = self._view
+        if view is None:
+            return NO_SNAPSHOT
+        held = self.ledger.held(request.id) if request.reserve_s > 0 else None
+        if held is not None and held.answer is not None:
+            return held.answer._replace(lease=Lease(held.id, held.ends - now))
+        task, problems = resolve(view, request, self._salt(request), now)
+        ranked = Ranked((), (), None) if task is None else self._strategy.rank(task)
+        if not ranked.plans and not problems:
+            problems.append(UNREACHABLE)
+        answer = _answer(view, request, ranked, tuple(problems))
+        return self._reserved(answer, request, now) if request.reserve_s > 0 and answer.plans else answer
+
+    def reserve(self, reservation: Reservation, now: float) -> tuple[Lease, tuple[ItemProblem, ...]]:
+        """Account for a choice that the caller made itself; unknown NICs are left out and named."""
+        known, problems = self._known(reservation)
+        return self.ledger.reserve(known, now), problems
+
+    def renew(self, lease_id: str, reservation: Reservation, now: float) -> Lease:
+        """Restate a lease, whether it is known or not."""
+        return self.ledger.renew(lease_id, self._known(reservation)[0], now)
+
+    def release(self, lease_id: str, now: float) -> bool:
+        """End a lease; False when it had ended."""
+        return self.ledger.release(lease_id, now)
+
+    def report(self, reports: Iterable[EngineReport], now: float) -> tuple[ItemProblem, ...]:
+        """Take engines' reports; what cannot be used is named and the rest is taken."""
+        found = [self._report(i, report, now) for i, report in enumerate(reports)]
+        return tuple(p for p in found if p is not None)
+
+    def forget(self, refs: Iterable[EngineRef], unheard_since: float) -> None:
+        """Drop engines not heard of since then: whoever spoke for them is gone."""
+        known = self._roster.known
+        for ref in [r for r in refs if r in known and known[r].heard_at <= unheard_since]:
+            self._gone(ref)
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Every engine as last reported, for a snapshot."""
+        return tuple(known.engine for known in self._roster.known.values())
+
+    def totals(self, now: float) -> dict[str, int]:
+        """Outstanding bytes per ``node/nic`` where there are any, for a snapshot."""
+        return self.ledger.totals(now)
+
+    def _salt(self, request: Request) -> int:
+        """Requests without an id must not all break ties the same way."""
+        if request.id:
+            return salt_of(request.id)
+        self._unnamed += 1
+        return salt_of(str(self._unnamed))
+
+    def _reserved(self, answer: Answer, request: Request, now: float) -> Answer:
+        plan = answer.plans[0]
+        lease = self.ledger.reserve(reservation_of(plan, request.id, bounded_ttl(request.reserve_s)), now)
+        answer = answer._replace(lease=lease)
+        held = self.ledger.held(request.id)
+        if held is not None:
+            held.answer = answer
+        self._assign(plan)
+        return answer
+
+    def _assign(self, plan: Plan) -> None:
+        """The paper's immediate update: what was just given to an engine counts until it reports again."""
+        size = sum(leg.bytes for leg in plan.legs)
+        for ref in (plan.prefill, plan.decode):
+            known = None if ref is None else self._roster.known.get(ref)
+            if known is not None:
+                known.assigned += 1
+                known.assigned_bytes += size
+
+    def _known(self, reservation: Reservation) -> tuple[Reservation, tuple[ItemProblem, ...]]:
+        """Without the NICs that the fabric does not have; before the first snapshot every name is taken."""
+        if self._view is None:
+            return reservation, ()
+        nics = self._view.index.nic_ids
+        problems = tuple(
+            ItemProblem(f"legs[{i}] {leg.nic}", NOT_FOUND, "no such NIC")
+            for i, leg in enumerate(reservation.legs)
+            if leg.nic not in nics
+        )
+        if not problems:
+            return reservation, ()
+        return replace(reservation, legs=tuple(leg for leg in reservation.legs if leg.nic in nics)), problems
+
+    def _report(self, position: int, report: EngineReport, now: float) -> ItemProblem | None:
+        ref, view = report.engine, self._view
+        if view is not None and ref.node not in view.index.node_ids:
+            return ItemProblem(f"engines[{position}] {ref.node}/{ref.rank}", NOT_FOUND, "no such node")
+        if report.gone:
+            self._roster.announced.add(ref.node)
+            self._gone(ref)
+            return None
+        if self._roster.report(report, now) and view is not None:
+            view.roles.clear()
+        size = report.queue_bytes
+        if size is not None:
+            self._restate(ref.node, size, now)
+        return problem_of(position, report)
+
+    def _gone(self, ref: EngineRef) -> None:
+        self._roster.drop(ref)
+        if self._view is not None:
+            self._view.roles.clear()
+
+    def _restate(self, node: str, size: int, now: float) -> None:
+        """A node's queue, over its storage NICs in proportion to their rates."""
+        view = self._view
+        nics = () if view is None else view.index.readers[view.index.node_ids[node]]
+        total = sum(view.states[i].rate_bps for i in nics) if view is not None else 0
+        for i in nics:
+            assert view is not None
+            view.accounts[i].restate(size * view.states[i].rate_bps / max(total, 1), now)
+
+
+def _measure(snapshot: Snapshot, state: NicState, account: Account, now: float) -> float:
+    """Tell a NIC's account what was measured; until when that is fresh."""
+    account.offered = state.kv_available_bps / 8
+    measured, valid = state.measured_unix_ns, snapshot.valid_for_ms / 1000
+    age = math.inf if measured is None else (snapshot.built_unix_ns - measured) / 1e9
+    if age > valid:
+        account.unmeasured()
+    else:
+        account.sample(float(state.kv_bytes_per_s), now - age, now)
+    account.reckon(max(state.rate_bps / 8 / LEAST_OF_RATE, 1.0))
+    return now - age + valid
+
+
+def _answer(view: View, request: Request, ranked: Ranked, problems: tuple[ItemProblem, ...]) -> Answer:
+    plans = ranked.plans[: request.max_plans] if request.max_plans > 0 else ranked.plans
+    times = [t for i in ranked.nics if (t := view.states[i].measured_unix_ns) is not None]
+    snapshot = view.snapshot
+    return Answer(
+        plans,
+        snapshot.version,
+        min(times, default=0),
+        snapshot.valid_for_ms,
+        ranked.fallback,
+        None,
+        problems,
+    )

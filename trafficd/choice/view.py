@@ -1,0 +1,147 @@
+"""What a strategy looks at: the latest snapshot joined with the ledger and the engines' reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from trafficd.choice.account import Account
+from trafficd.choice.request import EngineRef, Fallback, Plan, Request
+from trafficd.choice.roster import Known, Roster
+from trafficd.choice.snapshot import Index, Layout, LinkLayer, NicState, Role, Snapshot
+
+MOST_REMEMBERED = 4096
+"""Look-ups by what callers name are remembered up to this many, so that odd names do not fill memory."""
+
+
+class Serving(NamedTuple):
+    """What a source (a node or a pool) can send to a NIC: bytes per second, and the narrowest link on the way."""
+
+    rate: float
+    name: str
+    link_rate: float
+    link: str
+
+
+class Hop(NamedTuple):
+    """From a compute NIC of one node to one of another, by way of the fabric."""
+
+    out: int
+    into: int
+    link_rate: float
+    link: str
+
+
+@dataclass(slots=True)
+class View:
+    """Everything by index into ``layout.nics`` or ``layout.nodes``. Made once per snapshot; read by every choice.
+
+    ``fresh_until`` is when a NIC's telemetry becomes stale, by the clock of ``now``; minus infinity without any.
+    """
+
+    snapshot: Snapshot
+    layout: Layout
+    index: Index
+    states: tuple[NicState, ...]
+    accounts: list[Account]
+    fresh_until: list[float]
+    roster: Roster
+    lanes: dict[tuple[str, LinkLayer], tuple[str, int]]
+    """(intent, link layer) -> (traffic class, lane id)."""
+    serving: dict[tuple[int, str], Serving | None] = field(default_factory=dict)
+    hops: dict[tuple[int, int, int | None], tuple[Hop, ...]] = field(default_factory=dict)
+    strangers: dict[EngineRef, Known] = field(default_factory=dict)
+    roles: dict[Role, tuple[Known, ...]] = field(default_factory=dict)
+
+    def reach(self, start: int, end: int) -> tuple[float, str] | None:
+        """Bytes per second and name of the narrowest link between two NICs; None when there is no way.
+
+        NICs on one switch meet no link but their own. A fabric without any attachment says nothing: all reach all.
+        """
+        if not self.layout.attachments:
+            return math.inf, ""
+        a, b = self.index.attachment_of[start], self.index.attachment_of[end]
+        if a < 0 or b < 0:
+            return None
+        if a == b:
+            return math.inf, ""
+        path = self.index.paths.get((a, b))
+        return None if path is None else (max(path.capacity_bps / 8, 1.0), path.bottleneck)
+
+    def serve(self, nic: int, source: str, servers: tuple[int, ...]) -> Serving | None:
+        """What the NICs of a source can send to ``nic``; None when none reaches it. Remembered per snapshot."""
+        key = (self.index.attachment_of[nic], source)
+        if key in self.serving:
+            return self.serving[key]
+        if len(self.serving) > MOST_REMEMBERED:
+            self.serving.clear()
+        found = self.serving[key] = self._serve(nic, source, servers)
+        return found
+
+    def _serve(self, nic: int, source: str, servers: tuple[int, ...]) -> Serving | None:
+        ways = [(j, self.reach(j, nic)) for j in servers if self.states[j].up]
+        open_ways = [(j, way) for j, way in ways if way is not None]
+        if not open_ways:
+            return None
+        rate = sum(self.accounts[j].offered for j, _ in open_ways)
+        link_rate, link = max(way for _, way in open_ways)
+        name = f"nic:{self.index.nic_names[open_ways[0][0]]}" if len(open_ways) == 1 else source
+        return Serving(max(rate, 1.0), name, link_rate, link)
+
+    def ways(self, start: int, end: int, gpu: int | None) -> tuple[Hop, ...]:
+        """NIC pairs from one node to a GPU of another: the GPU's paired NIC, and the sender's on the same rail."""
+        key = (start, end, gpu)
+        found = self.hops.get(key)
+        if found is None:
+            if len(self.hops) > MOST_REMEMBERED:
+                self.hops.clear()
+            found = self.hops[key] = tuple(self._ways(start, end, gpu))
+        return found
+
+    def _ways(self, start: int, end: int, gpu: int | None) -> list[Hop]:
+        nics = self.layout.nics
+        into = [i for i in self.index.movers[end] if self.states[i].up]
+        into = [i for i in into if gpu is not None and nics[i].gpu == gpu] or into
+        out = [i for i in self.index.movers[start] if self.states[i].up]
+        found: list[Hop] = []
+        for i in into:
+            same_rail = [o for o in out if nics[o].rail is not None and nics[o].rail == nics[i].rail]
+            for o in same_rail or out:
+                way = self.reach(o, i)
+                if way is not None:
+                    found.append(Hop(o, i, *way))
+        return found
+
+
+class Ranked(NamedTuple):
+    """A strategy's answer: plans best first, the NICs the first one rests on, and why it is not the full answer."""
+
+    plans: tuple[Plan, ...]
+    nics: tuple[int, ...]
+    fallback: Fallback | None
+
+
+@dataclass(slots=True)
+class Task:
+    """A request, resolved: names looked up, what is unknown left out."""
+
+    view: View
+    request: Request
+    now: float
+    size: int
+    parts: tuple[tuple[str, int, tuple[int, ...]], ...]
+    """(source, bytes, NICs that serve it); a pool's source begins with ``pool:``. Empty: from anywhere."""
+    prefill: tuple[Known, ...]
+    decode: tuple[Known, ...]
+    salt: int
+    """Hash of the request id: spreads near-ties."""
+
+
+class Strategy(Protocol):
+    """Chooses. Pure but for reading accounts: the same task gives the same answer."""
+
+    @property
+    def name(self) -> str: ...
+
+    def rank(self, task: Task) -> Ranked: ...
