@@ -1,1 +1,5 @@
-"""Kernel netlink, through pyroute2: the only place that imports it beside the tc driver."""
+"""rtnetlink: requests, dumps and notifications about queues and links, decoded into records.
+
+Requests and records are packed here by ``struct``, with pyroute2's numbers: its message classes take 150
+microseconds a record, which is too slow for counters ten times a second, and 0.9.7 misreads u32 selectors.
+"""

@@ -6,13 +6,17 @@ The fields of a message are named as those of the value type, so that both sides
 from __future__ import annotations
 
 from trafficd_topology.qos.ib import IbOption, IbTable
-from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcQdisc
+from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcOther, TcQdisc
+
+OBSERVED_ONLY = "(observed only)"
+"""In the place of a field for kinds that a device may hold and nobody can desire: no message carries them."""
 
 KINDS: dict[str, tuple[type, str]] = {
     "qdisc": (TcQdisc, "tc_qdisc"),
     "class": (TcClass, "tc_class"),
     "leaf": (TcLeaf, "tc_leaf"),
     "filter": (TcFilter, "tc_filter"),
+    "other": (TcOther, OBSERVED_ONLY),
     "option": (IbOption, "ib_option"),
     "vlarb_high": (IbTable, "ib_table"),
     "vlarb_low": (IbTable, "ib_table"),

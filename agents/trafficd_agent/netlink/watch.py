@@ -1,0 +1,156 @@
+"""Notifications of queues and links: who changed what, as soon as the kernel says so.
+
+``TcWatch`` has a file descriptor and a read that never blocks, so that an event loop can wait for it
+(``loop.add_reader(watch.fileno(), ...)``). The header of a notification carries the netlink port id of the
+socket that asked for the change (net/sched/sch_api.c hands it through), 0 when the kernel itself acted. tc(8) and
+most tools have their process id there.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from pyroute2.netlink import NETLINK_ROUTE
+from pyroute2.netlink.rtnl import (
+    RTM_DELLINK,
+    RTM_DELQDISC,
+    RTM_DELTCLASS,
+    RTM_DELTFILTER,
+    RTM_NEWLINK,
+    RTM_NEWQDISC,
+    RTM_NEWTCLASS,
+    RTM_NEWTFILTER,
+    RTMGRP_LINK,
+    RTMGRP_TC,
+)
+
+from trafficd_agent.netlink import link, tc, wire
+from trafficd_agent.netlink.channel import RECEIVE_BYTES, OwnPorts
+
+SO_RCVBUFFORCE = 33
+BUFFER_BYTES = 1 << 20
+
+
+class What(StrEnum):
+    """What a notification is about. ``resync``: some were lost, everything has to be read again."""
+
+    QDISC = "qdisc"
+    CLASS = "class"
+    FILTER = "filter"
+    LINK = "link"
+    RESYNC = "resync"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One notification. ``port`` is empty when the device has gone and was never seen by name."""
+
+    what: What
+    removed: bool = False
+    index: int = 0
+    port: str = ""
+    sender: int = 0
+    ours: bool = False
+
+
+KINDS: dict[int, tuple[What, bool]] = {
+    RTM_NEWQDISC: (What.QDISC, False),
+    RTM_DELQDISC: (What.QDISC, True),
+    RTM_NEWTCLASS: (What.CLASS, False),
+    RTM_DELTCLASS: (What.CLASS, True),
+    RTM_NEWTFILTER: (What.FILTER, False),
+    RTM_DELTFILTER: (What.FILTER, True),
+    RTM_NEWLINK: (What.LINK, False),
+    RTM_DELLINK: (What.LINK, True),
+}
+
+
+class TcWatch:
+    """Listens in the network namespace of the thread that makes it. Raises OSError when the kernel refuses a socket.
+
+    ``own`` knows the port ids of our own sockets (``TcDriver.own``).
+    """
+
+    def __init__(self, own: OwnPorts) -> None:
+        self._own = own
+        self._names: dict[int, str] = {}
+        flags = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, flags, NETLINK_ROUTE)
+        try:
+            self._widen()
+            self._socket.bind((0, RTMGRP_TC | RTMGRP_LINK))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> tuple[Event, ...]:
+        """Every event that is waiting, in the kernel's order; empty when there is none. Never blocks."""
+        events: list[Event] = []
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                return tuple(events)
+            except OSError as e:
+                if e.errno != errno.ENOBUFS:
+                    raise
+                events.append(Event(What.RESYNC))
+                continue
+            events += [self._event(m, *KINDS[m.type]) for m in wire.messages(data) if m.type in KINDS]
+
+    def _widen(self) -> None:
+        """More room for bursts; forcing it beyond the host's limit takes CAP_NET_ADMIN."""
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+
+    def _event(self, m: wire.Message, what: What, removed: bool) -> Event:
+        if what is What.LINK:
+            found = link.decode(m.body)
+            index, name = found.index, found.name
+            self._names[index] = name
+        else:
+            index = tc.TCMSG.unpack_from(m.body)[3]
+            name = self._name(index)
+        if what is What.LINK and removed:
+            self._names.pop(index, None)
+        return Event(what, removed, index, name, m.sender, m.sender in self._own)
+
+    def _name(self, index: int) -> str:
+        if index not in self._names:
+            try:
+                self._names[index] = socket.if_indextoname(index)
+            except OSError:
+                return ""
+        return self._names[index]
+
+
+def hint(events: Iterable[Event]) -> str:
+    """What the events of one port say about who changed it, for a person; empty when they say nothing.
+
+    A change of queues explains more than one of the link; the kernel itself acts when a driver is reset.
+    """
+    others = [e for e in events if not e.ours]
+    queues = [e for e in others if e.what in (What.QDISC, What.CLASS, What.FILTER)]
+    for event in (*queues, *others):
+        if event.sender:
+            return f"by netlink port id {event.sender}"
+    return "driver reset" if any(e.what is What.LINK for e in others) else ""
