@@ -1,1 +1,265 @@
-"""The trafficd-agent command."""
+"""The trafficd-agent command. Exit codes are in ``CODES``; whatever goes wrong is one sentence on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
+from trafficd_agent.app.run import CannotStartError, Plan, run
+from trafficd_agent.config import ADDRESS, Config, default_config, is_address, parse_config
+from trafficd_topology.model import NodeInventory, PortInventory, Problem
+
+
+class Code(IntEnum):
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_READY = 4
+
+
+CODES = """exit codes:
+  0  done; status: every scope is Ready
+  1  it failed; the sentence on stderr says why
+  2  the command line or the settings are wrong
+  3  status: no agent answers at that address
+  4  status: some scope is not Ready
+"""
+
+
+class _StopError(Exception):
+    """Ends the command with a code and one sentence a line."""
+
+    def __init__(self, code: Code, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.code = code
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(ADDRESS)
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        "trafficd-agent", description=__doc__.split(".")[0], epilog=CODES, formatter_class=shape
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="run | inventory | status")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, help="settings (YAML)")
+    common.add_argument("--node", help="name of this node; default: the host name")
+    common.add_argument("--sysfs", help="root of sysfs; default /sys")
+    one = commands.add_parser(
+        "run", parents=[common], help="serve until SIGTERM", epilog=CODES, formatter_class=shape
+    )
+    one.add_argument(
+        "--controller", type=_address, action="append", help="HOST:PORT; may be given several times"
+    )
+    one.add_argument("--state-dir", help="where the last accepted state is kept")
+    one.add_argument(
+        "--http", type=_http_address, help='HOST:PORT of /metrics and /status; "" serves nothing'
+    )
+    one.add_argument("--insecure", action="store_true", help="allow plaintext to other machines")
+    one.add_argument(
+        "--forget-controller", action="store_true", help="follow whichever controller speaks first"
+    )
+    one.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    two = commands.add_parser("inventory", parents=[common], help="what this node has")
+    three = commands.add_parser(
+        "status", help="how a running agent stands", epilog=CODES, formatter_class=shape
+    )
+    three.add_argument("--http", type=_address, default="127.0.0.1:7602", help="its HOST:PORT")
+    for command in (two, three):
+        command.add_argument("--output", choices=["table", "json"], default="table")
+    return top
+
+
+def _http_address(text: str) -> str:
+    return _address(text) if text else ""
+
+
+def _said(problems: Iterable[Problem], where: str) -> _StopError:
+    return _StopError(Code.USAGE, *(f"{where}: {p}" for p in problems))
+
+
+def _config(args: argparse.Namespace) -> Config:
+    """The settings file with the command line over it."""
+    config = default_config()
+    if args.config is not None:
+        try:
+            text = args.config.read_bytes()
+        except OSError as e:
+            raise _StopError(Code.USAGE, f"cannot read {args.config}: {e.strerror}") from e
+        parsed, problems = parse_config(text)
+        if parsed is None:
+            raise _said(problems, str(args.config))
+        config = parsed
+    named = {"node": "node", "sysfs": "sysfs", "state_dir": "state_dir", "http": "http"}
+    over = {field: v for name, field in named.items() if (v := getattr(args, name, None)) is not None}
+    config = replace(config, **over)
+    if controllers := getattr(args, "controller", None):
+        config = replace(config, controllers=tuple(controllers))
+    return replace(config, insecure=True) if getattr(args, "insecure", False) else config
+
+
+def _bound(args: argparse.Namespace, config: Config) -> DriverTable:
+    table, problems = bind(config)
+    if problems:
+        raise _said(problems, str(args.config or "settings"))
+    return table
+
+
+def _run(args: argparse.Namespace) -> Code:
+    logging.basicConfig(
+        level=args.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    config = _config(args)
+    try:
+        run(Plan(config, _bound(args, config), args.forget_controller))
+    except CannotStartError as e:
+        raise _StopError(Code.FAILED, str(e)) from e
+    return Code.OK
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be."""
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def _port_row(p: PortInventory) -> tuple[str, ...]:
+    rate = None if p.rate_bps is None else f"{p.rate_bps / 1e9:g} Gb/s"
+    up = {True: "up", False: "down", None: None}[p.up]
+    offers = ", ".join(o.driver if o.supported else f"not {o.driver}: {o.reason}" for o in p.offers)
+    cells = (p.name, p.link_layer, rate, up, p.pci, p.numa_node, p.gpu, offers)
+    return tuple(_shown(c) for c in cells)
+
+
+def _inventory_table(found: NodeInventory) -> str:
+    header = ("PORT", "LINK LAYER", "RATE", "STATE", "PCI", "NUMA", "GPU", "DRIVERS")
+    return table(header, [_port_row(p) for p in found.ports])
+
+
+def _inventory(args: argparse.Namespace) -> Code:
+    config = _config(args)
+    sysfs = Path(config.sysfs)
+    root = sysfs.parent if sysfs.name == "sys" else sysfs
+    try:
+        found = take_inventory(root, config.node, _bound(args, config))
+    except OSError as e:
+        raise _StopError(Code.FAILED, f"cannot look for ports below {root}: {e.strerror}") from e
+    _print(json.dumps(asdict(found), indent=1) if args.output == "json" else _inventory_table(found))
+    return Code.OK
+
+
+def _fetch(address: str) -> Any:
+    """The status document of the agent at that address."""
+    url = f"http://{address}/status"
+    # A proxy of the environment has no business between an agent and its own machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with contextlib.closing(opener.open(url, timeout=5)) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as e:
+        reason = e.reason if isinstance(e, urllib.error.URLError) else e
+        raise _StopError(Code.UNREACHABLE, f"no agent answers at {address}: {reason}; is it running?") from e
+
+
+def _scope_row(scope: Any) -> tuple[str, ...]:
+    found = {c["type"]: c for c in scope["conditions"]}
+    ready = found.get("Ready", {})
+    words = tuple(_shown(found.get(t, {}).get("status")) for t in ("Applied", "Verified", "Drifted", "Ready"))
+    generation = f"{scope['observed']['epoch']}.{scope['observed']['number']}"
+    said = ": ".join(t for t in (ready.get("reason"), ready.get("message")) if t)
+    return (f"{scope['kind']} {scope['name']}", scope["driver"], scope["mode"], generation, *words, said)
+
+
+def _status_table(status: Any) -> str:
+    c, a = status["controller"], status["accepted"]
+    link = (
+        f"connected to {c['address']}"
+        if c["connected"]
+        else f"not connected ({c['problem'] or 'not dialled yet'})"
+    )
+    lines = [
+        f"node {status['node']}, agent {status['version']}",
+        f"controller {c['uuid'] or '(none followed yet)'}: {link}",
+        f"accepted generation {a['epoch']}.{a['number']}" if a else "no desired state accepted yet",
+        *([f"refused: {c['refused']}"] if c["refused"] else []),
+        *(f"state file: {p}" for p in status["problems"]),
+    ]
+    header = ("SCOPE", "DRIVER", "MODE", "GENERATION", "APPLIED", "VERIFIED", "DRIFTED", "READY", "REASON")
+    return "\n".join(lines) + "\n\n" + table(header, [_scope_row(s) for s in status["scopes"]])
+
+
+def _is_ready(scope: Any) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in scope["conditions"])
+
+
+def _status(args: argparse.Namespace) -> Code:
+    status = _fetch(args.http)
+    try:
+        text = json.dumps(status, indent=1) if args.output == "json" else _status_table(status)
+        ready = all(_is_ready(s) for s in status["scopes"])
+    except (KeyError, TypeError) as e:
+        raise _StopError(
+            Code.UNREACHABLE, f"what answers at {args.http} is no trafficd agent of this version"
+        ) from e
+    _print(text)
+    return Code.OK if ready else Code.NOT_READY
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
+    "run": _run,
+    "inventory": _inventory,
+    "status": _status,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The entry point."""
+    args = _parser().parse_args(argv)
+    try:
+        return COMMANDS[args.command](args)
+    except _StopError as e:
+        sys.stderr.write("".join(f"trafficd-agent: {line}\n" for line in str(e).splitlines()))
+        return e.code
+    except KeyboardInterrupt:
+        return Code.OK
+    except Exception as e:
+        if getattr(args, "log_level", "") == "debug":
+            raise
+        sys.stderr.write(
+            f"trafficd-agent: it failed unexpectedly ({type(e).__name__}: {e}): run it with --log-level debug and report that\n"
+        )
+        return Code.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

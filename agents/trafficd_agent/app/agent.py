@@ -1,0 +1,315 @@
+"""The one owner of every scope's state: takes events, steps the machines, and carries out what they ask for.
+
+Everything here runs in one event loop; only the scopes' threads and the sampler are elsewhere, and they hand
+over by ``call_soon_threadsafe``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from trafficd_agent.app.document import AgentStatus, ControllerState
+from trafficd_agent.app.drivers import DriverTable
+from trafficd_agent.app.work import Bench
+from trafficd_agent.app.worker import Worker
+from trafficd_agent.apply import SaveError
+from trafficd_agent.desired import Desired, DesiredScope, ScopeId
+from trafficd_agent.files import Files
+from trafficd_agent.machine import leave, resume, step
+from trafficd_agent.metrics.board import Board, LaneLabel
+from trafficd_agent.scope import (
+    Advanced,
+    Done,
+    Event,
+    Limits,
+    Noticed,
+    Now,
+    ScopeState,
+    Stage,
+    Stop,
+    Tick,
+    Told,
+    status,
+)
+from trafficd_agent.session.admission import Answer, Heading, admit, admit_header, refuse
+from trafficd_agent.session.control import Greeting
+from trafficd_topology.model import NodeInventory, ScopeKind
+from trafficd_topology.status import ConditionType, Generation, ScopeStatus
+
+log = logging.getLogger(__name__)
+FABRIC_DEADLINE_S = 180.0
+"""A subnet manager sweeps the whole fabric before a change can be read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this agent is."""
+
+    node: str
+    version: str
+    boot_id: str
+
+
+class Agent:
+    """Serves the last accepted desired state, with or without a controller. The session's ``Node``."""
+
+    def __init__(
+        self, identity: Identity, limits: Limits, files: Files, drivers: DriverTable, board: Board
+    ) -> None:
+        self.identity, self.limits, self.files, self.drivers, self.board = (
+            identity,
+            limits,
+            files,
+            drivers,
+            board,
+        )
+        self.accepted: Desired | None = None
+        self.inventory = NodeInventory(identity.node)
+        self.states: dict[ScopeId, ScopeState] = {}
+        self.controller = ControllerState()
+        self.on_change: Callable[[], None] = lambda: None
+        self.beat = time.monotonic()
+        self._workers: dict[ScopeId, Worker] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, *, forget_controller: bool = False) -> None:
+        """Take up what was accepted last; call it in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self.accepted = self.files.accepted()
+        if self.accepted is not None and forget_controller:
+            self.accepted = replace(self.accepted, controller_uuid="", generation=Generation(), digest="")
+        for problem in self.files.problems:
+            log.error("%s", problem)
+        now = self._now()
+        for scope in self.accepted.scopes if self.accepted else ():
+            latch = self.files.scope(scope.id).latch()
+            generation = self.accepted.generation if self.accepted else Generation()
+            self.states[scope.id] = resume(scope, generation, latch, self._limits(scope.id), now)
+        if self.accepted is not None:
+            self._take_leave(self.accepted.generation, now)
+            self._name_lanes(self.accepted)
+        self.controller = ControllerState(uuid=self.accepted.controller_uuid if self.accepted else "")
+        self._publish()
+        self._pulse()
+
+    def _take_leave(self, generation: Generation, now: Now) -> None:
+        """Scopes we wrote to that nobody wants any more; without an accepted state nobody can say so."""
+        for scope in self.files.touched():
+            if scope not in self.states:
+                found = self.files.scope(scope).as_found()
+                wanted = DesiredScope(scope, found.driver if found else "")
+                self.states[scope] = leave(wanted, generation, self._limits(scope), now)
+
+    def _limits(self, scope: ScopeId) -> Limits:
+        if scope.kind is ScopeKind.PORT:
+            return self.limits
+        return replace(self.limits, deadline_s=max(self.limits.deadline_s, FABRIC_DEADLINE_S))
+
+    def _now(self) -> Now:
+        return Now(time.monotonic(), time.time_ns())
+
+    # What the session asks and tells.
+
+    def greeting(self) -> Greeting:
+        a, i = self.accepted, self.identity
+        known = a if a is not None and a.controller_uuid else None
+        return Greeting(
+            node=i.node,
+            version=i.version,
+            boot_id=i.boot_id,
+            follows=known.controller_uuid if known else "",
+            accepted=known.generation if known else None,
+            digest=known.digest if known else "",
+            inventory=self.inventory,
+        )
+
+    def session_began(self, address: str, uuid: str) -> None:
+        log.info("session with controller %s at %s", uuid, address)
+        self.controller = replace(self.controller, address=address, connected=True, problem="")
+        self.board.put_connected(connected=True)
+
+    def session_ended(self, address: str, why: str) -> None:
+        if self.controller.connected or self.controller.problem != why:
+            log.warning("no session with a controller: %s; the last accepted state stays in force", why)
+        self.controller = replace(self.controller, address=address, connected=False, problem=why)
+        self.board.put_connected(connected=False)
+
+    def refused_controller(self, reason: str) -> None:
+        self.controller = replace(self.controller, refused=reason)
+        self._publish()
+
+    async def told(self, desired: Desired) -> Answer:
+        """Accept a whole desired state: on disk first, then in force."""
+        answer = admit(self.accepted, Heading(desired.controller_uuid, desired.generation, desired.digest))
+        if not answer.accepted:
+            self._refused(answer, desired.controller_uuid)
+            return answer
+        if self.accepted is not None and self.accepted.generation == desired.generation:
+            return answer
+        if refusal := await self._keep(desired):
+            return refusal
+        self._adopt(desired)
+        return answer
+
+    async def told_header(self, heading: Heading) -> Answer:
+        """Nothing changed: only the generation rises."""
+        answer = admit_header(self.accepted, heading)
+        if not answer.accepted:
+            self._refused(answer, heading.controller_uuid)
+            return answer
+        if self.accepted is None or self.accepted.generation == heading.generation:
+            return answer
+        advanced = replace(self.accepted, generation=heading.generation)
+        if refusal := await self._keep(advanced):
+            return refusal
+        self.accepted = advanced
+        for scope in self.states:
+            self.post(scope, Advanced(heading.generation))
+        return answer
+
+    async def _keep(self, desired: Desired) -> Answer | None:
+        """On disk; a full one is told to the controller, and what was accepted stays in force."""
+        try:
+            await asyncio.to_thread(self.files.keep_accepted, desired)
+        except SaveError as e:
+            self.controller = replace(self.controller, problem=str(e))
+            return refuse(str(e))
+        return None
+
+    def _refused(self, answer: Answer, uuid: str) -> None:
+        if self.accepted is not None and self.accepted.controller_uuid not in ("", uuid):
+            self.refused_controller(answer.reason)
+
+    def _adopt(self, desired: Desired) -> None:
+        log.info("accepted generation %s of controller %s", desired.generation, desired.controller_uuid)
+        self.accepted = desired
+        self.controller = replace(self.controller, uuid=desired.controller_uuid, refused="")
+        for gone in [i for i, s in self.states.items() if s.stage is Stage.LEFT]:
+            del self.states[gone]
+        wanted = {s.id: s for s in desired.scopes}
+        for scope in wanted.values():
+            self.states.setdefault(scope.id, ScopeState(scope, self._limits(scope.id)))
+        self._take_leave(desired.generation, self._now())
+        for scope_id in tuple(self.states):
+            self.post(scope_id, Told(wanted.get(scope_id), desired.generation))
+        self._name_lanes(desired)
+
+    def _name_lanes(self, desired: Desired) -> None:
+        ports = [s for s in desired.scopes if s.id.kind is ScopeKind.PORT]
+        self.board.put_lanes(
+            {s.id.name: tuple(LaneLabel(n.id, n.name, n.traffic_classes) for n in s.lanes) for s in ports}
+        )
+
+    # The machines.
+
+    def post(self, scope: ScopeId, event: Event) -> None:
+        """Step a scope's machine and carry out what it asks for."""
+        before = self.states.get(scope)
+        if before is None:
+            return
+        after, effects = step(before, event, self._now())
+        self.states[scope] = after
+        for effect in effects:
+            if isinstance(effect, Stop):
+                self._worker(scope).stop(effect.number)
+            else:
+                self._worker(scope).give(effect)
+        if status(after) != status(before):
+            self._tell(before, after)
+        self._arm()
+
+    def notice(self, cause: str, port: str = "") -> None:
+        """Something changed on a port, or, when none is named, maybe on any."""
+        for scope in tuple(self.states):
+            if scope.kind is ScopeKind.PORT and port in ("", scope.name):
+                self.post(scope, Noticed(cause))
+
+    def _worker(self, scope: ScopeId) -> Worker:
+        if scope not in self._workers:
+            loop, bench = self._loop, Bench(self.drivers, self.files.scope(scope))
+
+            def answer(done: Done) -> None:
+                if loop is not None and not loop.is_closed():
+                    loop.call_soon_threadsafe(self.post, scope, done)
+
+            self._workers[scope] = Worker(str(scope), bench, answer)
+        return self._workers[scope]
+
+    def _arm(self) -> None:
+        """One timer, for the scope that is due first."""
+        if self._timer is not None:
+            self._timer.cancel()
+        wake = min((s.wake for s in self.states.values()), default=math.inf)
+        if self._loop is not None and wake < math.inf:
+            self._timer = self._loop.call_later(max(0.0, wake - time.monotonic()), self._tick)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for scope in [i for i, s in self.states.items() if s.wake <= now]:
+            self.post(scope, Tick())
+        self._arm()
+
+    def _pulse(self) -> None:
+        """Proof, for the liveness probe, that the loop turns."""
+        self.beat = time.monotonic()
+        if self._loop is not None:
+            self._loop.call_later(1.0, self._pulse)
+        self._arm()
+
+    def _tell(self, before: ScopeState, after: ScopeState) -> None:
+        if after.apply_seconds != before.apply_seconds:
+            self.board.add_apply(after.apply_seconds)
+        if after.verdict != before.verdict:
+            v = after.verdict
+            ready = status(after).is_true(ConditionType.READY)
+            log.log(
+                logging.INFO if ready else logging.WARNING,
+                "%s: %s%s",
+                after.scope.id,
+                v.reason,
+                f": {v.message}" if v.message else "",
+            )
+        self._publish()
+
+    def _publish(self) -> None:
+        self.board.put_statuses(self.statuses())
+        self.on_change()
+
+    def statuses(self) -> tuple[ScopeStatus, ...]:
+        """Every scope; while a second controller is refused, each says so."""
+        return tuple(self._with_refusal(status(self.states[i])) for i in sorted(self.states))
+
+    def _with_refusal(self, s: ScopeStatus) -> ScopeStatus:
+        refused = self.controller.refused
+        if not refused:
+            return s
+        said = tuple(
+            replace(c, message=f"{c.message}; {refused}".removeprefix("; "))
+            if c.type is ConditionType.READY
+            else c
+            for c in s.conditions
+        )
+        return replace(s, conditions=said)
+
+    def document(self, dropped: int = 0) -> AgentStatus:
+        i, a = self.identity, self.accepted
+        return AgentStatus(
+            i.node,
+            i.version,
+            i.boot_id,
+            self.controller,
+            a.generation if a else None,
+            self.statuses(),
+            tuple(self.files.problems),
+            dropped,
+        )
+
+    def busy(self) -> Iterator[ScopeId]:
+        """Scopes that are being written to or read, and whose driver still answers."""
+        return (i for i, s in self.states.items() if s.running is not None and not s.running.hung)

@@ -1,0 +1,57 @@
+"""What a controller wants of this agent, as values: what the session receives, the files keep and the loop serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trafficd_topology.diff import State
+from trafficd_topology.model import ScopeKind
+from trafficd_topology.qos.lanes import Mode
+from trafficd_topology.status import Generation
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ScopeId:
+    """A port of this node or a fabric; written ``port c0``."""
+
+    kind: ScopeKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeLane:
+    """A lane's name and the traffic classes that run in it, for counters and people."""
+
+    id: int
+    name: str
+    traffic_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredScope:
+    """The whole desired state of one scope.
+
+    ``refusal``: one sentence why this agent cannot act on it (an element of a kind it does not know); such a
+    scope is reported and never touched.
+    """
+
+    id: ScopeId
+    driver: str
+    mode: Mode = Mode.OBSERVE
+    policy: str = ""
+    elements: State = ()
+    lanes: tuple[ScopeLane, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The whole desired state of this agent. ``digest`` is the controller's, compared and never computed here."""
+
+    generation: Generation
+    digest: str
+    controller_uuid: str
+    scopes: tuple[DesiredScope, ...] = ()

@@ -1,0 +1,187 @@
+"""What is known about one scope, what may happen to it, and what may be asked for: the words of ``machine``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trafficd_agent.apply import Outcome, Purpose
+from trafficd_agent.conditions import Row, Verdict
+from trafficd_agent.desired import DesiredScope
+from trafficd_topology.status import Condition, Generation, ScopeStatus
+
+NEVER = Generation()
+PENDING = Verdict(Row.PENDING, "Pending")
+
+
+class Stage(StrEnum):
+    NEW = "new"
+    HELD = "held"
+    FAILED = "failed"
+    FOUGHT = "fought"
+    STUCK = "stuck"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds. ``repairs`` within ``window_s`` are undone before another writer is left alone."""
+
+    verify_s: float = 30.0
+    deadline_s: float = 10.0
+    repairs: int = 5
+    window_s: float = 600.0
+    retries: int = 3
+    retry_s: float = 1.0
+    gap_s: float = 0.2
+    """Shortest pause between two looks at one device, however many notifications come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Monotonic seconds for intervals, nanoseconds since the Unix epoch for people."""
+
+    seconds: float
+    unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A new generation says this of the scope; None: it is not in it (deselected)."""
+
+    scope: DesiredScope | None
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A new generation says the same of the scope."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something changed on the device, and by whom as far as the kernel says, such as ``by netlink port id 7``."""
+
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; due whenever ``ScopeState.wake`` is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work of that number ended."""
+
+    number: int
+    outcome: Outcome
+
+
+Event = Told | Advanced | Noticed | Tick | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Reconcile the scope on its thread, and answer with Done."""
+
+    number: int
+    purpose: Purpose
+    scope: DesiredScope
+    generation: Generation
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Let the work of that number write nothing more towards its desired state; it still answers with Done."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """Keep on disk that this scope is not to be written (None: that it may be again)."""
+
+    stage: Stage | None
+    verdict: Verdict | None
+
+
+Effect = Work | Stop | Latch
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """``order``: the count of orders when it began; the scope's was told otherwise since if that rose."""
+
+    number: int
+    purpose: Purpose
+    order: int
+    generation: Generation
+    deadline: float
+    hung: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeState:
+    """Everything known about one scope. ``due``: when to look next; ``generation`` was told, ``observed`` is served."""
+
+    scope: DesiredScope
+    limits: Limits = Limits()
+    stage: Stage = Stage.NEW
+    leaving: bool = False
+    generation: Generation = NEVER
+    observed: Generation = NEVER
+    order: int = 0
+    number: int = 0
+    running: Running | None = None
+    again: bool = False
+    due: float = math.inf
+    received: float | None = None
+    tries: int = 0
+    repaired_at: tuple[float, ...] = ()
+    repairs: int = 0
+    drifts: int = 0
+    drifting: bool = False
+    hint: str = ""
+    cause: str = ""
+    identity: str = ""
+    apply_seconds: float = 0.0
+    outcome: Outcome | None = None
+    verdict: Verdict = PENDING
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def wake(self) -> float:
+        """When the next Tick is due, monotonic seconds."""
+        if self.running is None:
+            return self.due
+        return math.inf if self.running.hung else self.running.deadline
+
+
+LATCHED = (Stage.FAILED, Stage.FOUGHT)
+KEPT = (*LATCHED, Stage.STUCK)
+"""Stages that outlive the process."""
+
+
+def status(s: ScopeState) -> ScopeStatus:
+    """What to report about the scope."""
+    o = s.outcome
+    return ScopeStatus(
+        kind=s.scope.id.kind,
+        name=s.scope.id.name,
+        driver=s.scope.driver,
+        mode=s.scope.mode,
+        observed=s.observed,
+        conditions=s.conditions,
+        differences=o.differences if o else (),
+        unreadable=o.unreadable if o else (),
+        foreign=o.foreign if o else (),
+        repairs=s.repairs,
+        drifts=s.drifts,
+        drift_cause=s.cause,
+        apply_seconds=s.apply_seconds,
+    )

@@ -1,0 +1,57 @@
+"""Reaching the controller: where, how, and when to try again."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from dataclasses import dataclass
+
+import grpc
+
+# A controller that vanished is noticed by its silence on our own writes: gRPC sets TCP_USER_TIMEOUT to the
+# keepalive timeout. Pings themselves stay rarer than the five minutes below which servers close the connection.
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def channel(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address, options=OPTIONS)
+
+
+def host_of(address: str) -> str:
+    """The host of ``host:port``; brackets of an IPv6 address are taken off."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether ``host:port`` never leaves this machine."""
+    host = host_of(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Exponential waits with jitter, seconds: ``base`` doubles to ``most``, each times 0.5 to 1."""
+
+    random: random.Random
+    base: float = 0.2
+    most: float = 15.0
+    attempt: int = 0
+
+    def reset(self) -> None:
+        self.attempt = 0
+
+    def next(self) -> float:
+        wait = min(self.most, self.base * 2.0 ** min(self.attempt, 30))
+        self.attempt += 1
+        return wait * self.random.uniform(0.5, 1.0)
