@@ -1,0 +1,31 @@
+"""How a fabric's subnet manager is reached: what the agent's configuration says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OpensmOptions:
+    """One fabric. The defaults are those of a host on which a distribution's OpenSM runs. Times are in seconds."""
+
+    fabric: str = "infiniband"
+    """Name of the fabric, as policies and the fabric file use it."""
+    conf: str = "/etc/opensm/opensm.conf"
+    """The file that OpenSM reads; its process is found by it."""
+    pid_file: str | None = None
+    """Names OpenSM's process where its command line does not (a container, a wrapper)."""
+    log: str | None = None
+    """None: what the command line of OpenSM or ``log_file`` in its configuration says."""
+    device: str | None = None
+    """RDMA device whose umad the read-back goes through, such as ``mlx5_0``; None: the first active one."""
+    device_port: int = 0
+    """0: the first active one."""
+    helper_env: tuple[str, ...] = ()
+    """``NAME=value`` words for the process that sends packets, such as LD_PRELOAD of a simulator's library."""
+    answer_seconds: float = 30.0
+    """How long one reading of the whole subnet may take."""
+    sweep_seconds: float = 30.0
+    """How long OpenSM may take to carry out a change, from the signal."""
+    settle_seconds: float = 3.0
+    """How long ports may still differ after a sweep before they count as drifted."""

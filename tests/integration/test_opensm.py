@@ -1,0 +1,382 @@
+"""The OpenSM driver on a simulated fabric of 8 adapters and a real OpenSM, checked by tools that are not ours."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from lab.ibsim import FatTree, IbLab, IbLabError, ib_lab, wait_until
+
+from trafficd_agent.driver import BusyError, ForeignError, GoneError, RefusedError
+from trafficd_agent.drivers.opensm import FabricPorts, OpensmDriver, OpensmOptions
+from trafficd_topology.diff import Disruption, Element, State, diff, disruption, ordered, render, state
+from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.ib import IbOption, IbTable
+from trafficd_topology.qos.render import render_ib
+
+pytestmark = pytest.mark.ib
+
+POLICY = "version: 1\npolicies: [{name: lanes, preset: dualpath, mode: enforce}]\n"
+SMP_SET = Path(__file__).parent.parent / "lab" / "smp_set.py"
+LEVELS = "qos-levels\nqos-level\nname: DEFAULT\nsl: 0\nend-qos-level\nend-qos-levels\n"
+FOUR_VLS = "max_op_vls 3\n"
+
+PAPER = """\
+option/max_op_vls IbOption(text='3')
+option/qos IbOption(text='TRUE')
+option/qos_high_limit IbOption(text='240')
+option/qos_max_vls IbOption(text='4')
+option/qos_sl2vl IbOption(text='0,1,2,3,0,0,0,0,0,0,0,0,0,0,0,0')
+option/qos_vlarb_high IbOption(text='0:192,1:192,2:0,3:192')
+option/qos_vlarb_low IbOption(text='0:192,1:192,2:64,3:192')
+sl2vl/* IbTable(entries=(0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+vlarb_high/* IbTable(entries=(0, 192, 1, 192, 2, 0, 3, 192))
+vlarb_low/* IbTable(entries=(0, 192, 1, 192, 2, 64, 3, 192))
+"""
+
+
+def paper() -> State:
+    policies, problems = parse_policies(POLICY)
+    assert policies is not None, problems
+    return render_ib(policies.policies[0].lanes, policies.policies[0].infiniband)
+
+
+def kv_weight(weight: int) -> State:
+    """The paper's lanes with another weight of the KV lane."""
+    entries = (0, 192, 1, 192, 2, weight, 3, 192)
+    new = {
+        "option/qos_vlarb_low": IbOption(f"0:192,1:192,2:{weight},3:192"),
+        "vlarb_low/*": IbTable(entries),
+    }
+    return state([replace(e, value=new.get(e.name, e.value)) for e in paper()])
+
+
+def with_option(key: str, text: str) -> State:
+    return state([e for e in paper() if e.name != f"option/{key}"] + [Element("option", key, IbOption(text))])
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A fabric, and the driver that sits on its second adapter."""
+
+    lab: IbLab
+    driver: OpensmDriver
+    options: OpensmOptions
+
+    def apply(self, wanted: State) -> Disruption:
+        seen = self.driver.read("ib")
+        plan = ordered(diff(wanted, seen.state, seen.unreadable), self.driver.steps)
+        with self.driver.batch("ib"):
+            for change in plan:
+                self.driver.write("ib", change)
+        return disruption(plan, self.driver.steps)
+
+    def text(self) -> str:
+        return render(self.driver.read("ib").state)
+
+    def tamper(self, host: str, *words: str) -> None:
+        self.lab.run(host, sys.executable, str(SMP_SET), *words)
+
+
+def options(lab: IbLab) -> OpensmOptions:
+    env = tuple(f"{k}={v}" for k, v in lab.env("Hca2"))
+    return OpensmOptions("ib", str(lab.conf), helper_env=env, sweep_seconds=10.0)
+
+
+@contextmanager
+def rig_on(lab: IbLab, given: OpensmOptions | None = None) -> Iterator[Rig]:
+    mine = given or options(lab)
+    driver = OpensmDriver(mine)
+    try:
+        yield Rig(lab, driver, mine)
+    finally:
+        driver.close()
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with ib_lab(FOUR_VLS) as lab, rig_on(lab) as made:
+        yield made
+
+
+@pytest.fixture
+def laned(rig: Rig) -> Rig:
+    """With the paper's lanes in force."""
+    rig.apply(paper())
+    return rig
+
+
+def by_smpquery(lab: IbLab) -> dict[str, set[str]]:
+    """Table -> every distinct content that smpquery finds on any port, and how many ports it asked."""
+    found: dict[str, set[str]] = {"low": set(), "high": set(), "sl2vl": set(), "ports": set()}
+    # CA 5 1 0x... 4x HDR - SW 2 2 0x... ( 'Hca2' - 'Leaf1' )
+    for lid, port in re.findall(
+        r"^(?:CA|SW) +(\d+) +(\d+) ", lab.run("Hca3", "ibnetdiscover", "-p"), re.MULTILINE
+    ):
+        arb = lab.run("Hca3", "smpquery", "vlarb", lid, port)
+        vls = re.findall(r"^VL    : \|(.*)\|$", arb, re.MULTILINE)
+        weights = re.findall(r"^WEIGHT: \|(.*)\|$", arb, re.MULTILINE)
+        for table, v, w in zip(("low", "high"), vls, weights, strict=True):
+            pairs = zip(v.split("|"), w.split("|"), strict=True)
+            found[table].add(",".join(f"{int(a, 16)}:{int(b, 16)}" for a, b in pairs))
+        rows = re.findall(r"out +\d+: \|(.*)\|", lab.run("Hca3", "smpquery", "sl2vl", lid, port))
+        found["sl2vl"] |= {row.replace(" ", "").replace("|", ",") for row in rows}
+        found["ports"].add(f"{lid}/{port}")
+    return found
+
+
+def test_paper_values_reach_every_port_and_smpquery_agrees(rig: Rig) -> None:
+    assert rig.driver.probe("ib").supported
+    assert rig.driver.fabric_ports("ib") == FabricPorts(24, 4, 4)
+    assert render(paper()) == PAPER
+    assert rig.apply(paper()) is Disruption.HITLESS
+    assert rig.text() == PAPER
+    assert rig.driver.read("ib").unreadable == {"port.VLHighLimit"}
+    found = by_smpquery(rig.lab)
+    assert len(found.pop("ports")) == FatTree().ports == 24
+    assert found == {
+        "high": {"0:192,1:192,2:0,3:192,0:0,0:0,0:0,0:0"},
+        "low": {"0:192,1:192,2:64,3:192,0:0,0:0,0:0,0:0"},
+        "sl2vl": {"0,1,2,3" + ",0" * 12},
+    }
+
+
+def test_applied_twice_changed_and_returned(rig: Rig) -> None:
+    as_found, file = rig.driver.read("ib").state, rig.lab.conf.read_bytes()
+    rig.apply(paper())
+    status = rig.lab.conf.stat()
+    rig.apply(paper())
+    assert rig.lab.conf.stat().st_ino == status.st_ino  # nothing to do, nothing written
+    rig.apply(kv_weight(128))
+    assert rig.text() == render(kv_weight(128))
+    assert by_smpquery(rig.lab)["low"] == {"0:192,1:192,2:128,3:192,0:0,0:0,0:0,0:0"}
+    rig.apply(as_found)
+    assert (rig.driver.read("ib").state, rig.lab.conf.read_bytes()) == (as_found, file)
+
+
+@pytest.mark.parametrize(
+    ("words", "element"),
+    [
+        # Leaf1 has LID 2: its port 2, high table; and from port 1 to port 5.
+        (("2", "0x18", "0x30002", "000a"), "vlarb_high/0x0000000000200000:2 IbTable(entries=(0, 10))"),
+        (("2", "0x18", "0x10002", "000a"), "vlarb_low/0x0000000000200000:2 IbTable(entries=(0, 10))"),
+        (
+            ("2", "0x17", "0x0105", "1111111111111111"),
+            f"sl2vl/0x0000000000200000:1-5 IbTable(entries={(1,) * 16})",
+        ),
+    ],
+)
+def test_a_table_overwritten_behind_opensm_is_named_and_sent_again(
+    laned: Rig, words: tuple[str, ...], element: str
+) -> None:
+    file = laned.lab.conf.read_bytes()
+    laned.tamper("Hca4", *words)
+    assert laned.text() == "".join(sorted([*PAPER.splitlines(keepends=True), f"{element}\n"]))
+    # Reading its files again does not make OpenSM send what it believes to be there.
+    laned.lab.hang_up()
+    assert laned.text() != PAPER
+    assert laned.apply(paper()) is Disruption.HITLESS
+    assert laned.text() == PAPER
+    assert laned.lab.conf.read_bytes() == file
+
+
+def test_drift_and_a_new_policy_at_once(laned: Rig) -> None:
+    laned.tamper("Hca4", "2", "0x18", "0x30002", "000a")
+    laned.apply(kv_weight(192))
+    assert laned.text() == render(kv_weight(192))
+
+
+def test_lines_that_are_not_ours_stay_byte_for_byte(rig: Rig) -> None:
+    before = rig.lab.conf.read_bytes()
+    odd = b"# caf\xe9 \t\x85 \nsubnet_timeout   18 \n\n  m_key_lease_period\t0\r\nqos_max_vls 2\nqos_max_vls 3\nlast_line 1"
+    rig.lab.conf.write_bytes(before + odd)
+    rig.lab.conf.chmod(0o640)
+    rig.lab.hang_up()
+    rig.apply(paper())
+    after = rig.lab.conf.read_bytes()
+    ours = [
+        line.split()[0]
+        for line in after.split(b"\n")
+        if re.match(rb"(qos|max_op_vls)\b|qos_(?!policy)", line)
+    ]
+    kept = odd.replace(b"qos_max_vls 3", b"qos_max_vls 4")
+    assert after.startswith(before + kept + b"\n")
+    assert len(ours) == 7 + 1  # every key of ours once, and the first line of the double one
+    assert rig.lab.conf.stat().st_mode & 0o777 == 0o640
+    assert rig.text() == PAPER
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "reason"),
+    [
+        ("qos_vlarb_high", "0:300", "weight 300 is above 255, and OpenSM would cut it to 44"),
+        ("qos_vlarb_high", "0:1,9:77", "VL 9 is named, but ports run VL 0 to 3 and OpenSM would fold it"),
+        ("qos_vlarb_low", ",".join(["0:1"] * 9), "9 entries, but a port holds 8: OpenSM would drop the rest"),
+        ("qos_vlarb_low", "2:xx", "must be VL:weight pairs separated by commas"),
+        ("qos_sl2vl", "0,1,2,3", "must be 16 VLs separated by commas, one for each SL"),
+        ("qos_sl2vl", "0,15" + ",0" * 14, "SL 1 goes to VL 15, which drops its packets"),
+        ("qos_sl2vl", "0,4" + ",0" * 14, "SL 1 goes to VL 4, but ports run VL 0 to 3"),
+        ("qos_high_limit", "256", "must be a whole number from 0 to 255"),
+        ("max_op_vls", "6", "must be a whole number from 1 to 5"),
+        ("qos", "true", "must be TRUE or FALSE"),
+    ],
+)
+def test_nonsense_that_opensm_would_take_is_refused_before_anything_is_written(
+    laned: Rig, key: str, text: str, reason: str
+) -> None:
+    file, log = laned.lab.conf.read_bytes(), laned.lab.log.read_bytes()
+    with pytest.raises(RefusedError, match=re.escape(f"fabric ib: {key}: {reason}")):
+        laned.apply(with_option(key, text))
+    assert (laned.lab.conf.read_bytes(), laned.lab.log.read_bytes()) == (file, log)
+
+
+def test_fewer_operational_vls_are_a_flap_and_checked_against_the_tables(laned: Rig) -> None:
+    seen = laned.driver.read("ib")
+    plan = diff(with_option("max_op_vls", "2"), seen.state, seen.unreadable)
+    assert disruption(plan, laned.driver.steps) is Disruption.FABRIC_FLAP
+    with pytest.raises(RefusedError, match="qos_vlarb_high: VL 3 is named, but ports run VL 0 to 1"):
+        laned.apply(state([*with_option("max_op_vls", "2")]))
+
+
+def test_the_sweep_is_seen_though_opensm_keeps_its_log_in_a_buffer() -> None:
+    with ib_lab(FOUR_VLS) as lab:
+        lab.stop_opensm()
+        lab.conf.write_text(lab.conf.read_text().replace("force_log_flush TRUE", "force_log_flush FALSE"))
+        # Without such a file every sweep logs an error, and an error empties the buffer.
+        (lab.directory / "qos-policy.conf").write_text(LEVELS)
+        with pytest.raises(IbLabError, match="not within"):
+            lab.start_opensm(seconds=1.0)
+        size = lab.log.stat().st_size
+        with rig_on(lab) as rig:
+            rig.apply(paper())
+            assert rig.text() == PAPER
+            assert lab.log.stat().st_size == size
+
+
+def test_a_lost_signal_is_an_error_in_time(laned: Rig, tmp_path: Path) -> None:
+    deaf = ["bash", "-c", "trap '' HUP; exec -a opensm sleep 60"]
+    with subprocess.Popen(deaf) as process:
+        try:
+            (tmp_path / "pid").write_text(f"{process.pid}\n")
+            wait_until(
+                "its name", lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(b"opensm")
+            )
+            given = replace(
+                laned.options, pid_file=str(tmp_path / "pid"), sweep_seconds=2.0, log=str(laned.lab.log)
+            )
+            with rig_on(laned.lab, given) as rig:
+                start = time.monotonic()
+                with pytest.raises(
+                    BusyError, match=rf"fabric ib: OpenSM \(pid {process.pid}\) did not sweep .* 2 s"
+                ):
+                    rig.apply(kv_weight(128))
+                assert time.monotonic() - start < 5
+        finally:
+            process.kill()
+
+
+def test_a_stopped_opensm_is_named_and_nothing_is_written(laned: Rig) -> None:
+    file, pid = laned.lab.conf.read_bytes(), laned.lab.opensm_pid
+    os.kill(pid, signal.SIGSTOP)
+    wait_until("stopped", lambda: ") T " in Path(f"/proc/{pid}/stat").read_text())
+    with pytest.raises(
+        BusyError, match=rf"OpenSM \(pid {pid}\) is stopped: continue it with kill -CONT {pid}"
+    ):
+        laned.apply(kv_weight(128))
+    assert laned.lab.conf.read_bytes() == file
+    os.kill(pid, signal.SIGCONT)
+    laned.apply(kv_weight(128))
+    assert laned.text() == render(kv_weight(128))
+
+
+def test_a_dead_opensm_is_named_and_a_new_one_has_another_identity(laned: Rig) -> None:
+    was = laned.driver.read("ib")
+    laned.lab.stop_opensm()
+    sentence = f"fabric ib: no OpenSM runs with {laned.lab.conf}: start it"
+    assert laned.driver.probe("ib").reason == sentence
+    with pytest.raises(GoneError, match=re.escape(sentence)):
+        laned.driver.read("ib")
+    laned.lab.start_opensm()
+    now = laned.driver.read("ib")
+    assert (now.state, now.identity != was.identity) == (was.state, True)
+
+
+def test_a_broken_policy_file_is_named(laned: Rig) -> None:
+    (laned.lab.directory / "qos-policy.conf").write_text(
+        f"{LEVELS}qos-match-rules\nqos-match-rule\nqos-level-name: NOSUCH\nend-qos-match-rule\nend-qos-match-rules\n"
+    )
+    with pytest.raises(RefusedError, match=r"OpenSM refused a file it read again: .*ERR AC.*NOSUCH"):
+        laned.apply(kv_weight(128))
+
+
+def test_options_of_one_port_type_that_override_ours_are_foreign(laned: Rig) -> None:
+    with laned.lab.conf.open("a") as f:
+        f.write("qos_swe_vlarb_high 0:1\nqos_ca_vlarb_low (null)\n")
+    sentence = (
+        f"{laned.lab.conf} sets qos_swe_vlarb_high 0:1, which overrides the lanes on ports of that type"
+    )
+    assert laned.driver.read("ib").foreign == (f"{sentence}: remove the line",)
+    with pytest.raises(ForeignError, match=re.escape(sentence)):
+        laned.apply(kv_weight(128))
+
+
+def test_a_file_changed_meanwhile_is_not_overwritten(laned: Rig) -> None:
+    plan = diff(kv_weight(128), laned.driver.read("ib").state)
+    laned.lab.conf.write_text(laned.lab.conf.read_text().replace("2:64", "2:32"))
+    with pytest.raises(
+        BusyError, match="qos_vlarb_low was changed to 0:192,1:192,2:32,3:192 by somebody else"
+    ):
+        laned.driver.write("ib", next(c for c in plan if c.kind == "option"))
+
+
+def test_a_failed_body_writes_nothing(laned: Rig) -> None:
+    file = laned.lab.conf.read_bytes()
+    plan = diff(kv_weight(128), laned.driver.read("ib").state)
+    with suppress(KeyError), laned.driver.batch("ib"):
+        laned.driver.write("ib", plan[0])
+        raise KeyError
+    assert laned.lab.conf.read_bytes() == file
+
+
+def test_a_link_that_goes_is_no_longer_counted(laned: Rig) -> None:
+    laned.lab.console('Unlink "Spine1"[1]')
+    wait_until("link down", lambda: laned.driver.fabric_ports("ib").count == 22)
+    assert laned.text() == PAPER
+    laned.lab.console('ReLink "Spine1"[1]')
+    wait_until(
+        "link up and laned", lambda: laned.driver.fabric_ports("ib").count == 24 and laned.text() == PAPER
+    )
+
+
+def test_a_killed_helper_is_replaced(laned: Rig) -> None:
+    mine = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "smp_helper"], capture_output=True, text=True, check=True
+    )
+    for pid in mine.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    assert laned.text() == PAPER
+
+
+def test_without_a_device_the_reason_says_what_to_do(laned: Rig) -> None:
+    with rig_on(laned.lab, replace(laned.options, helper_env=())) as rig:
+        assert not rig.driver.probe("ib").supported
+        assert rig.driver.probe("ib").reason == (
+            "fabric ib: the first active InfiniBand device has no umad device to send packets through: "
+            "load the ib_umad module and see that a port is up"
+        )
+    assert laned.driver.probe("other").reason.startswith("this agent serves no fabric other")
+
+
+def test_64_adapters() -> None:
+    tree = FatTree(spines=4, leaves=8, hcas_per_leaf=8)
+    with ib_lab(FOUR_VLS, tree) as lab, rig_on(lab) as rig:
+        rig.apply(paper())
+        assert rig.text() == PAPER
+        assert rig.driver.fabric_ports("ib").count == tree.ports == 192
