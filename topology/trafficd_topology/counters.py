@@ -64,6 +64,12 @@ class Quantity(StrEnum):
     ERRORS = "errors"
     BACKLOG_BYTES = "backlog_bytes"
     BACKLOG_PACKETS = "backlog_packets"
+    OVERLIMITS = "overlimits"
+    """Times that a lane had to wait for its rate."""
+    REQUEUES = "requeues"
+    """Packets that a lane put back because the device did not take them."""
+    DIRECT_PACKETS = "direct_packets"
+    """Packets that passed the lanes by, in htb's direct queue."""
     RDMA_BYTES = "rdma_bytes"
     RDMA_PACKETS = "rdma_packets"
     BUFFER_DROPS = "buffer_drops"
@@ -175,11 +181,14 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReaderOutcome:
-    """How one reading of one reader went; ``error`` is one sentence, empty on success."""
+    """How one reading of one reader went: ``missing`` columns had no value; ``error`` is one sentence, empty on
+    success.
+    """
 
     reader: str
     seconds: float
     error: str = ""
+    missing: int = 0
 
     @property
     def success(self) -> bool:
