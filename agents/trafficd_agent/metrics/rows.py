@@ -1,0 +1,238 @@
+"""Series and where their values come from: functions of a view. What is not known yields nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trafficd_agent.metrics.board import View
+from trafficd_topology.counters import Column, Direction, Quantity, ReaderOutcome
+from trafficd_topology.model import PortInventory, ScopeKind
+from trafficd_topology.qos.lanes import Mode
+from trafficd_topology.status import ConditionStatus, ConditionType, ScopeStatus
+
+Q = Quantity
+Labels = tuple[str, ...]
+Row = tuple[Labels, float]
+Values = Callable[[View], Iterable[Row]]
+
+
+class MetricType(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One series family; ``labels`` come after ``node``, which every series has.
+
+    ``quantities`` are those of ``Quantity`` whose columns it shows.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: Labels
+    values: Values
+    quantities: tuple[Quantity, ...] = ()
+
+
+def device_port(port: str) -> tuple[str, str]:
+    """A port's name as labels ``device`` and ``port``: ``mlx5_0:2`` is port 2 of mlx5_0, others are port 1."""
+    device, _, number = port.partition(":")
+    return device, number or "1"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+# Columns -> rows. A column is of a lane, of a priority, or of the whole port.
+
+
+class Of(StrEnum):
+    PORT = "port"
+    LANE = "lane"
+    PRIORITY = "priority"
+
+
+def _of(column: Column) -> Of:
+    if column.lane_id is not None:
+        return Of.LANE
+    return Of.PORT if column.priority is None else Of.PRIORITY
+
+
+def _port_labels(_: View, column: Column) -> Labels:
+    return (*device_port(column.port), _text(column.direction))
+
+
+def _lane_labels(view: View, column: Column) -> Labels:
+    lane = view.lane(column.port, column.lane_id or 0)
+    return (*device_port(column.port), lane.class_label, lane.name, _text(column.direction))
+
+
+def _vl_labels(_: View, column: Column) -> Labels:
+    return (*device_port(column.port), str(column.lane_id))
+
+
+def _priority_labels(_: View, column: Column) -> Labels:
+    return (*device_port(column.port), str(column.priority), _text(column.direction))
+
+
+PORT: Labels = ("device", "port")
+DIRECTED: Labels = (*PORT, "direction")
+LANE: Labels = (*PORT, "class", "lane", "direction")
+PRIORITY: Labels = (*PORT, "priority", "direction")
+SCOPE: Labels = (*PORT, "fabric")
+
+_LABELS: dict[Labels, tuple[Of, Callable[[View, Column], Labels]]] = {
+    DIRECTED: (Of.PORT, _port_labels),
+    LANE: (Of.LANE, _lane_labels),
+    (*PORT, "vl"): (Of.LANE, _vl_labels),
+    PRIORITY: (Of.PRIORITY, _priority_labels),
+}
+
+
+def _columns(labels: Labels, words: dict[Quantity, str], divisor: float) -> Values:
+    of, label = _LABELS[labels]
+
+    def rows(view: View) -> Iterator[Row]:
+        for column, value in zip(view.columns, view.values, strict=True):
+            if value is not None and column.quantity in words and _of(column) is of:
+                word = words[Quantity(column.quantity)]
+                yield (*label(view, column), *((word,) if word else ())), value / divisor
+
+    return rows
+
+
+def counter(name: str, quantity: Quantity, labels: Labels, help_: str, divisor: float = 1.0) -> Metric:
+    values = _columns(labels, {quantity: ""}, divisor)
+    return Metric(name, MetricType.COUNTER, help_, labels, values, (quantity,))
+
+
+def gauge(name: str, quantity: Quantity, labels: Labels, help_: str, divisor: float = 1.0) -> Metric:
+    values = _columns(labels, {quantity: ""}, divisor)
+    return Metric(name, MetricType.GAUGE, help_, labels, values, (quantity,))
+
+
+def kinds(name: str, label: str, words: dict[Quantity, str], labels: Labels, help_: str) -> Metric:
+    """A counter family whose last label tells several quantities apart."""
+    return Metric(
+        name, MetricType.COUNTER, help_, (*labels, label), _columns(labels, words, 1.0), tuple(words)
+    )
+
+
+# Lanes beyond their columns.
+
+
+def unclassified(view: View) -> Iterator[Row]:
+    for column, value in zip(view.columns, view.values, strict=True):
+        if column.quantity != Q.BYTES or column.lane_id is None or value is None:
+            continue
+        if view.lane(column.port, column.lane_id).is_default:
+            yield _port_labels(view, column), value
+
+
+def desired_shares(view: View) -> Iterator[Row]:
+    for port, lanes in sorted(view.lanes.items()):
+        for lane in lanes:
+            if lane.share is not None:
+                yield (*device_port(port), lane.class_label, lane.name), lane.share
+
+
+def _lane_rates(view: View) -> Iterator[tuple[Column, float]]:
+    """Bytes per second that each lane transmitted over the last interval."""
+    for column, value in zip(view.columns, view.rates.values if view.rates else (), strict=False):
+        transmitted = column.quantity == Q.BYTES and column.direction is Direction.TRANSMIT
+        if transmitted and column.lane_id is not None and value is not None:
+            yield column, value
+
+
+def observed_shares(view: View) -> Iterator[Row]:
+    """Nothing for a port that transmitted nothing: a share of nothing is not known."""
+    totals: dict[str, float] = {}
+    for column, value in _lane_rates(view):
+        totals[column.port] = totals.get(column.port, 0.0) + value
+    for column, value in _lane_rates(view):
+        if totals[column.port] > 0:
+            yield _lane_labels(view, column)[:-1], value / totals[column.port]
+
+
+# Ports and scopes.
+
+
+def of_ports(value: Callable[[PortInventory], float | None]) -> Values:
+    def rows(view: View) -> Iterator[Row]:
+        for port in view.ports:
+            if (known := value(port)) is not None:
+                yield device_port(port.name), known
+
+    return rows
+
+
+def port_info(view: View) -> Iterator[Row]:
+    for p in view.ports:
+        where = (p.pci, p.guid, p.rdma_device, p.numa_node, p.pcie_switch, p.gpu)
+        yield (*device_port(p.name), p.link_layer, *map(_text, where)), 1
+
+
+def _scope_labels(kind: ScopeKind, name: str) -> Labels:
+    return (*device_port(name), "") if kind is ScopeKind.PORT else ("", "", name)
+
+
+def of_scopes(value: Callable[[ScopeStatus], float]) -> Values:
+    def rows(view: View) -> Iterator[Row]:
+        for s in view.statuses:
+            yield _scope_labels(s.kind, s.name), value(s)
+
+    return rows
+
+
+def in_sync(status: ScopeStatus) -> bool:
+    """Nothing differs, nothing drifted, and what is enforced has been read back."""
+    if status.differences or status.is_true(ConditionType.DRIFTED):
+        return False
+    return status.mode is Mode.OBSERVE or status.is_true(ConditionType.VERIFIED)
+
+
+def scope_info(view: View) -> Iterator[Row]:
+    for s in view.statuses:
+        yield (*_scope_labels(s.kind, s.name), s.driver, s.mode), 1
+
+
+def conditions(view: View) -> Iterator[Row]:
+    for s in view.statuses:
+        for c in s.conditions:
+            if c.status is not ConditionStatus.UNKNOWN:
+                yield (*_scope_labels(s.kind, s.name), c.type), float(c.status is ConditionStatus.TRUE)
+
+
+def drifts(view: View) -> Iterator[Row]:
+    for d in view.drifts:
+        yield (*_scope_labels(d.kind, d.name), d.cause), d.count
+
+
+# The agent itself.
+
+
+def info(view: View) -> Iterator[Row]:
+    yield (view.version,), 1
+
+
+def connected(view: View) -> Iterator[Row]:
+    if view.connected is not None:
+        yield (), float(view.connected)
+
+
+def measured(view: View) -> Iterator[Row]:
+    if view.sample is not None:
+        yield (), view.sample.measured_unix_ns / 1e9
+
+
+def of_readers(value: Callable[[ReaderOutcome], float]) -> Values:
+    def rows(view: View) -> Iterator[Row]:
+        for outcome in view.outcomes:
+            yield (outcome.reader,), value(outcome)
+
+    return rows
