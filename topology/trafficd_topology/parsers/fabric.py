@@ -36,6 +36,7 @@ _PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}", re.ASCII)
 _NODE_RULE = "must be a name of letters, digits and . _ - (quote a name made of digits)"
 _PORT_RULE = "must be a port's name of letters, digits and . _ : @ / - (quote a name made of digits)"
 _END_RULE = "must be node/port, such as p1/c0"
+_LINK_RULE = "must be [node/port, node/port], or the same with a rate as third"
 _PCI_RULE = "must be a PCI address such as 0000:3b:00.0"
 _GUID_RULE = "must be a GUID of 16 hexadecimal digits such as 0x506b4b03005c2740"
 
@@ -164,19 +165,19 @@ def _switch(m: Mapping) -> Switch:
 
 def _link(path: str, item: Any, problems: list[Problem]) -> Placed[Link] | None:
     """A link in either form: ``[a, b]`` or ``[a, b, rate]``, or a mapping of ``a``, ``b`` and ``rate``."""
-    if isinstance(item, list):
-        if len(item) not in (2, 3):
-            note(problems, Problem(path, short(item), "must be [node/port, node/port] or [.., .., rate]"))
-            return None
+    if isinstance(item, list) and len(item) in (2, 3):
         item = dict(zip(("a", "b", "rate"), item, strict=False))
-    m = Mapping(item, path, problems)
-    if not m.ok:
+    if not isinstance(item, dict):
+        note(problems, Problem(path, short(item), _LINK_RULE))
         return None
-    a, b = _read(m, "a", _end, _END_RULE), _read(m, "b", _end, _END_RULE)
+    m = Mapping(item, path, problems)
     for key in ("a", "b"):
         if not m.has(key):
             m.problem(key, None, "is missing")
+    a, b = _read(m, "a", _end, _END_RULE), _read(m, "b", _end, _END_RULE)
     rate = _read(m, "rate", units.rate, units.RATE_RULE)
+    if rate is None and m.has("rate"):
+        rate = units.MAX_RATE_BPS  # reported above: not missing too
     m.done()
     return Placed(path, Link(a, b, rate)) if a and b else None
 
@@ -199,7 +200,11 @@ def _scalar(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text)
+    return (
+        text
+        if _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+        else json.dumps(text, ensure_ascii=False)
+    )
 
 
 def _flow(pairs: Iterable[tuple[str, str | None]]) -> str:
