@@ -124,10 +124,10 @@ def _program(job: _Job, new: Options) -> None:
     """Write the file, signal, and wait until OpenSM has swept the subnet. Raises DriverError."""
     write_conf(job.conf, edit_conf(job.text, new))
     start = mark(_log(job))
-    activity = Activity(job.smp.activity, len(job.survey.ports))
+    activity = Activity(job.smp.activity, len(job.survey.ports), time.monotonic())
     hang_up(job.process)
     until = time.monotonic() + job.options.sweep_seconds
-    while not (swept(since(start), start) or activity.settled()):
+    while not (swept(since(start), start) or activity.settled(time.monotonic())):
         if find(job.options).identity != job.process.identity:
             raise GoneError(
                 f"{job.where}: OpenSM (pid {job.process.pid}) ended or started anew in the middle: try again"

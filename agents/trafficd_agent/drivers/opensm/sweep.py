@@ -81,12 +81,12 @@ def refusal(lines: list[str]) -> str:
 class Activity:
     """Watches ActCount for one sweep of the whole subnet: a rise of at least ``sweep`` packets, then rest."""
 
-    def __init__(self, count: Callable[[], int | None], sweep: int) -> None:
+    def __init__(self, count: Callable[[], int | None], sweep: int, now: float) -> None:
         self._count = count
         self._sweep = sweep
         self._asked = 0
         self._last = self._start = self._sent()
-        self._moved = time.monotonic()
+        self._moved = now
 
     def _sent(self) -> int | None:
         """Packets that were no answer to this question itself."""
@@ -96,9 +96,9 @@ class Activity:
         self._asked += 1
         return count - self._asked
 
-    def settled(self) -> bool:
+    def settled(self, now: float) -> bool:
         """Ask once whether a sweep has come and gone."""
-        sent, now = self._sent(), time.monotonic()
+        sent = self._sent()
         if sent is None or self._last is None or self._start is None or sent < self._last:
             self._last = self._start = sent
             self._moved = now
