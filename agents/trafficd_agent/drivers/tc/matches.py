@@ -63,7 +63,7 @@ def matches(key: str) -> tuple[Match, ...]:
     if key == "arp":
         return _arp()
     word, _, number = key.rpartition("-")
-    value = int(number) if number.isascii() and number.isdigit() else -1
+    value = int(number) if number.isascii() and number.isdigit() and number == str(int(number)) else -1
     if word == "dscp" and 0 <= value <= 63:
         return _dscp(value)
     if word == "tcp-port" and 1 <= value <= 65535:
