@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,21 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from lab.ibbench import FOUR_VLS, helper_env, overwrite, paper
 from lab.ibsim import FatTree, IbLab, IbLabError, ib_lab, wait_until
 
 from trafficd_agent.driver import BusyError, ForeignError, GoneError, RefusedError
 from trafficd_agent.drivers.opensm import FabricPorts, OpensmDriver, OpensmOptions
 from trafficd_topology.diff import Disruption, Element, State, diff, disruption, ordered, render, state
-from trafficd_topology.parsers.policy import parse_policies
 from trafficd_topology.qos.ib import IbOption, IbTable
-from trafficd_topology.qos.render import render_ib
 
 pytestmark = pytest.mark.ib
 
-POLICY = "version: 1\npolicies: [{name: lanes, preset: dualpath, mode: enforce}]\n"
-SMP_SET = Path(__file__).parent.parent / "lab" / "smp_set.py"
 LEVELS = "qos-levels\nqos-level\nname: DEFAULT\nsl: 0\nend-qos-level\nend-qos-levels\n"
-FOUR_VLS = "max_op_vls 3\n"
 
 PAPER = """\
 option/max_op_vls IbOption(text='3')
@@ -40,12 +35,6 @@ sl2vl/* IbTable(entries=(0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 vlarb_high/* IbTable(entries=(0, 192, 1, 192, 2, 0, 3, 192))
 vlarb_low/* IbTable(entries=(0, 192, 1, 192, 2, 64, 3, 192))
 """
-
-
-def paper() -> State:
-    policies, problems = parse_policies(POLICY)
-    assert policies is not None, problems
-    return render_ib(policies.policies[0].lanes, policies.policies[0].infiniband)
 
 
 def kv_weight(weight: int) -> State:
@@ -81,13 +70,9 @@ class Rig:
     def text(self) -> str:
         return render(self.driver.read("ib").state)
 
-    def tamper(self, host: str, *words: str) -> None:
-        self.lab.run(host, sys.executable, str(SMP_SET), *words)
-
 
 def options(lab: IbLab) -> OpensmOptions:
-    env = tuple(f"{k}={v}" for k, v in lab.env("Hca2"))
-    return OpensmOptions("ib", str(lab.conf), helper_env=env, sweep_seconds=10.0)
+    return OpensmOptions("ib", str(lab.conf), helper_env=helper_env(lab, "Hca2"), sweep_seconds=10.0)
 
 
 @contextmanager
@@ -138,7 +123,7 @@ def test_paper_values_reach_every_port_and_smpquery_agrees(rig: Rig) -> None:
     assert render(paper()) == PAPER
     assert rig.apply(paper()) is Disruption.HITLESS
     assert rig.text() == PAPER
-    assert rig.driver.read("ib").unreadable == {"port.VLHighLimit"}
+    assert rig.driver.read("ib").unreadable == {"high_limit"}
     found = by_smpquery(rig.lab)
     assert len(found.pop("ports")) == FatTree().ports == 24
     assert found == {
@@ -177,7 +162,7 @@ def test_a_table_overwritten_behind_opensm_is_named_and_sent_again(
     laned: Rig, words: tuple[str, ...], element: str
 ) -> None:
     file = laned.lab.conf.read_bytes()
-    laned.tamper("Hca4", *words)
+    overwrite(laned.lab, *words)
     assert laned.text() == "".join(sorted([*PAPER.splitlines(keepends=True), f"{element}\n"]))
     # Reading its files again does not make OpenSM send what it believes to be there.
     laned.lab.hang_up()
@@ -188,7 +173,7 @@ def test_a_table_overwritten_behind_opensm_is_named_and_sent_again(
 
 
 def test_drift_and_a_new_policy_at_once(laned: Rig) -> None:
-    laned.tamper("Hca4", "2", "0x18", "0x30002", "000a")
+    overwrite(laned.lab, "2", "0x18", "0x30002", "000a")
     laned.apply(kv_weight(192))
     assert laned.text() == render(kv_weight(192))
 

@@ -19,7 +19,7 @@ from trafficd_agent.drivers.opensm.sweep import REST_SECONDS, Activity, mark, re
 from trafficd_agent.drivers.opensm.walk import sm_activity, walk
 from trafficd_topology.diff import Element, render
 from trafficd_topology.parsers.opensm_conf import Limits
-from trafficd_topology.qos.ib import IbOption, canonical
+from trafficd_topology.qos.ib import IbTable, canonical
 
 NUMBERS = st.integers(0, 2**63)
 ENTRIES = st.lists(st.integers(0, 255), max_size=64).map(tuple)
@@ -199,7 +199,7 @@ def test_a_high_limit_that_ports_do_not_tell_is_hidden_and_one_that_differs_is_n
         (),
     )
     assert not tables.high_limit_hidden(told, said)
-    other = Element("option", "qos_high_limit@0x0000000000000002:1", IbOption("4"))
+    other = Element("high_limit", "0x0000000000000002:1", IbTable((4,)))
     assert tuple(tables.high_limit_elements(told, said)) == (other,)
     assert not tables.high_limit_hidden(quiet, {"qos_high_limit": "0"})
     assert not tables.high_limit_hidden(quiet, {"qos_high_limit": "-1"})

@@ -22,7 +22,8 @@ class IbTable:
 
     The key is ``*`` for what every port must hold; read-back adds ``<node guid>:<port>`` for each port that
     deviates (SL2VL of a switch: ``<node guid>:<in port>-<out port>``). ``entries`` are (VL, weight) pairs
-    flattened for VLArb, in the form of ``canonical``, and 16 VLs for SL2VL.
+    flattened for VLArb, in the form of ``canonical``, and 16 VLs for SL2VL. ``high_limit`` is only ever read back:
+    the one number of each port whose VLHighLimit is not what ``option/qos_high_limit`` says.
     """
 
     entries: tuple[int, ...]

@@ -21,4 +21,5 @@ KINDS: dict[str, tuple[type, str]] = {
     "vlarb_high": (IbTable, "ib_table"),
     "vlarb_low": (IbTable, "ib_table"),
     "sl2vl": (IbTable, "ib_table"),
+    "high_limit": (IbTable, "ib_table"),
 }

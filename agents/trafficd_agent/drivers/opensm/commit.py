@@ -80,7 +80,8 @@ def commit(options: OpensmOptions, smp: Smp, changes: tuple[Change, ...]) -> Non
     final = {k: v for k, v in {**now, **new}.items() if v is not None}
     goal = _Goal(new, final, tables.wanted_tables(changes, final))
     vls = _checked(job, new, final).vls
-    if any(c.kind == "option" for c in changes):
+    # OpenSM sets a port's high limit in every sweep where it reads another one.
+    if any(c.kind in {"option", tables.HIGH_LIMIT} for c in changes):
         _program(job, new)
     if left := _left(job, goal.tables, settle=bool(new)):
         _send_again(job, left, goal, vls)
@@ -90,7 +91,7 @@ def _new_options(job: _Job, changes: tuple[Change, ...], now: Mapping[str, str])
     """The option lines to set, provided that the file still holds what the changes start from."""
     new: dict[str, str | None] = {}
     for change in changes:
-        if change.kind != "option" or "@" in change.key:
+        if change.kind != "option":
             continue
         found = now.get(change.key)
         if found != (change.old.text if change.old else None):

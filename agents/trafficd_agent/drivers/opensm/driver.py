@@ -29,7 +29,11 @@ _FLAP = "OpenSM takes every port down whose operational VLs change (osm_lid_mgr:
 STEPS: Steps = {
     **{(op, "option/max_op_vls"): Step(1, Disruption.FABRIC_FLAP, _FLAP) for op in Op},
     **{(op, "option"): Step(2, Disruption.HITLESS, _HITLESS) for op in Op},
-    **{(op, kind): Step(3, Disruption.HITLESS, _HITLESS) for op in Op for kind in tables.OPTION_OF},
+    **{
+        (op, kind): Step(3, Disruption.HITLESS, _HITLESS)
+        for op in Op
+        for kind in (*tables.OPTION_OF, tables.HIGH_LIMIT)
+    },
 }
 
 
@@ -113,7 +117,7 @@ class OpensmDriver:
             elements += tables.high_limit_elements(survey, options)
         unreadable = {s.name for s in survey.silent}
         if tables.high_limit_hidden(survey, options):
-            unreadable.add(tables.HIGH_LIMIT_UNREADABLE)
+            unreadable.add(tables.HIGH_LIMIT)
         return Observation(
             state(elements),
             foreign(Path(fabric.options.conf), options),

@@ -14,7 +14,7 @@ from trafficd_topology.parsers.opensm_conf import (
     sl2vl_text,
     vlarb_text,
 )
-from trafficd_topology.qos.ib import IbOption, IbTable, canonical
+from trafficd_topology.qos.ib import IbTable, canonical
 from trafficd_topology.qos.vlarb import OPERATIONAL_VLS
 
 OPTION_OF = {"vlarb_high": "qos_vlarb_high", "vlarb_low": "qos_vlarb_low", "sl2vl": "qos_sl2vl"}
@@ -23,8 +23,8 @@ OPTION_OF = {"vlarb_high": "qos_vlarb_high", "vlarb_low": "qos_vlarb_low", "sl2v
 _VLS = {code: vls for vls, code in OPERATIONAL_VLS.items()}
 
 EVERY = "*"
-HIGH_LIMIT = "qos_high_limit"
-HIGH_LIMIT_UNREADABLE = "port.VLHighLimit"
+HIGH_LIMIT = "high_limit"
+HIGH_LIMIT_OPTION = "qos_high_limit"
 
 Tables = Mapping[str, tuple[int, ...]]
 
@@ -43,18 +43,18 @@ def table_elements(survey: Survey) -> Iterator[Element]:
 
 def high_limit_hidden(survey: Survey, options: Mapping[str, str]) -> bool:
     """Whether ports say 0 throughout though the file says otherwise: such devices do not tell their limit."""
-    text = options.get(HIGH_LIMIT, "0")
+    text = options.get(HIGH_LIMIT_OPTION, "0")
     return text.isdigit() and int(text) > 0 and not any(p.high_limit for p in survey.ports)
 
 
 def high_limit_elements(survey: Survey, options: Mapping[str, str]) -> Iterator[Element]:
     """Each port whose VLHighLimit is not what the file says."""
-    text = options.get(HIGH_LIMIT, "")
+    text = options.get(HIGH_LIMIT_OPTION, "")
     if not text.isdigit() or high_limit_hidden(survey, options):
         return
     for port in survey.ports:
         if port.vl_cap > 1 and port.high_limit != int(text):
-            yield Element("option", f"{HIGH_LIMIT}@{port.name}", IbOption(str(port.high_limit)))
+            yield Element(HIGH_LIMIT, port.name, IbTable((port.high_limit,)))
 
 
 def limits(ports: tuple[Port, ...], max_op_vls: str | None) -> Limits:
