@@ -43,7 +43,7 @@ def layout() -> Layout:
         "rail0": tuple(i for i, n in enumerate(nics) if n.rail == 0),
         "rail1": tuple(i for i, n in enumerate(nics) if n.rail == 1),
     }
-    spine = [Path(a, b, 3, 1, RATE, "link:rail0/9-spine/1") for a, b in ((1, 2), (2, 1))]
+    spine = [Path(1, 2, 2, 1, RATE, "link:rail0/9-spine/1")]
     return Layout(nodes, tuple(nics), tuple(Attachment(s, i) for s, i in switches.items()), tuple(spine))
 
 

@@ -11,7 +11,7 @@ import heapq
 from dataclasses import dataclass
 
 from trafficd.choice.account import Account, Shares
-from trafficd.choice.request import Answer, Lease, LegBytes, Reservation
+from trafficd.choice.request import MOST_BYTES, Answer, Lease, LegBytes, Reservation
 
 MAX_TTL_S = 600.0
 DEFAULT_TTL_S = 30.0
@@ -111,7 +111,7 @@ class Ledger:
     def totals(self, now: float) -> dict[str, int]:
         """Outstanding bytes of every NIC that has any."""
         self.expire(now)
-        found = ((nic, round(a.outstanding(now))) for nic, a in self._accounts.items())
+        found = ((nic, round(min(a.outstanding(now), MOST_BYTES))) for nic, a in self._accounts.items())
         return {nic: size for nic, size in found if size > 0}
 
     def _add(self, lease_id: str, reservation: Reservation, now: float) -> Lease:

@@ -14,6 +14,10 @@ INVALID_ARGUMENT = 3
 """Numbers of google.rpc.Code."""
 
 
+MOST_BYTES = 2**62
+"""Sizes above this are taken as this, so that sums stay within what messages carry."""
+
+
 class Side(IntEnum):
     """Which node's storage NIC reads."""
 
@@ -190,7 +194,7 @@ class EngineReport:
     def queue_bytes(self) -> int | None:
         """The node's read queue in bytes, however it was given; None when it was not."""
         if self.read_queue_bytes is not None:
-            return self.read_queue_bytes
+            return min(self.read_queue_bytes, MOST_BYTES)
         if self.read_queue_tokens is None or self.bytes_per_token is None:
             return None
-        return self.read_queue_tokens * self.bytes_per_token
+        return min(self.read_queue_tokens * self.bytes_per_token, MOST_BYTES)

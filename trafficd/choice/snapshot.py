@@ -86,7 +86,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """From one attachment to another (indexes). ``capacity_bps`` is that of the narrowest cut of the equal-cost set."""
+    """Between two attachments (indexes), the same both ways.
+
+    ``capacity_bps`` is that of the narrowest cut of the equal-cost set, 0 where nothing between them limits.
+    """
 
     start: int
     end: int
@@ -189,7 +192,7 @@ def _index(layout: Layout) -> Index:
         readers=readers,
         movers=movers,
         attachment_of=_attachment_of(layout),
-        paths={(p.start, p.end): p for p in layout.paths},
+        paths={pair: p for p in layout.paths for pair in ((p.start, p.end), (p.end, p.start))},
         pools=_pools(layout, readers),
         roles={r: tuple(i for i, n in enumerate(layout.nodes) if n.role is r) for r in Role},
     )

@@ -67,7 +67,7 @@ class View:
         if a == b:
             return math.inf, ""
         path = self.index.paths.get((a, b))
-        return None if path is None else (max(path.capacity_bps / 8, 1.0), path.bottleneck)
+        return None if path is None else (path.capacity_bps / 8 or math.inf, path.bottleneck)
 
     def serve(self, nic: int, source: str, servers: tuple[int, ...]) -> Serving | None:
         """What the NICs of a source can send to ``nic``; None when none reaches it. Remembered per snapshot."""

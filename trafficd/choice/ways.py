@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trafficd.choice.request import Leg, Side
+from trafficd.choice.request import MOST_BYTES, Leg, Side
 from trafficd.choice.roster import Known
 from trafficd.choice.spread import fraction, near_ties, weighted
 from trafficd.choice.view import Hop, Task
@@ -146,7 +146,7 @@ def legs_of(task: Task, way: Way) -> tuple[Leg, ...]:
             size,
             way.seconds,
             limit.name,
-            int(limit.queue),
+            int(min(limit.queue, MOST_BYTES)),
             int(limit.rate * 8),
             lane,
             traffic_class,

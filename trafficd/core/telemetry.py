@@ -1,0 +1,154 @@
+"""Samples -> rates: what each port and each of its lanes carries, and how old that is.
+
+Rates are bytes per second. ``now`` is seconds of the loop's clock, at which a sample arrived here; nodes' own
+clocks only measure the time between two samples of one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trafficd_topology.counters import Column, Direction, Quantity, Sample, delta, rate
+from trafficd_topology.model import PortKey
+
+_WANTED = frozenset({Quantity.BYTES, Quantity.RDMA_BYTES, Quantity.BACKLOG_BYTES})
+
+
+@dataclass(frozen=True, slots=True)
+class LaneUse:
+    """What one lane of a port carries. None: not counted, or not known for this interval."""
+
+    lane_id: int
+    transmit: float | None = None
+    receive: float | None = None
+    backlog_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """What a port carries, all of it and per lane, by lane id. ``at`` is when that was received."""
+
+    at: float
+    transmit: float | None = None
+    receive: float | None = None
+    lanes: tuple[LaneUse, ...] = ()
+
+    def carried(self, direction: Direction) -> float | None:
+        """The whole port one way."""
+        return self.transmit if direction is Direction.TRANSMIT else self.receive
+
+    def by_lane(self, direction: Direction) -> dict[int, float]:
+        """Lanes whose bytes one way are known."""
+        sending = direction is Direction.TRANSMIT
+        uses = ((lane.lane_id, lane.transmit if sending else lane.receive) for lane in self.lanes)
+        return {lane: use for lane, use in uses if use is not None}
+
+
+Counted = tuple[str, Direction | None, int | None]
+"""(quantity, direction, lane)."""
+Places = Mapping[str, Mapping[Counted, int]]
+"""Port -> what is counted -> position in a sample. Only what rates are made of."""
+
+
+@dataclass(slots=True)
+class _Node:
+    columns: tuple[Column, ...]
+    places: Places
+    last: Sample | None = None
+    last_at: float = 0.0
+    uses: dict[str, PortUse] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one sample of a node to the next."""
+
+    columns: tuple[Column, ...]
+    before: Sample
+    after: Sample
+    seconds: float
+
+    def per_s(self, places: Mapping[Counted, int], *what: Counted) -> float | None:
+        """The largest of the rates that are known: one count may be a part of another."""
+        found = [places[w] for w in what if w in places]
+        rates = [r for i in found if (r := rate(self._delta(i), self.seconds)) is not None]
+        return max(rates, default=None)
+
+    def _delta(self, i: int) -> int | None:
+        return delta(self.columns[i].kind, self.before.values[i], self.after.values[i])
+
+    def port(self, places: Mapping[Counted, int], at: float) -> PortUse:
+        """What the port carried, all of it and by lane."""
+        lanes = sorted({lane for _, _, lane in places if lane is not None})
+        return PortUse(
+            at,
+            self._whole(places, Direction.TRANSMIT),
+            self._whole(places, Direction.RECEIVE),
+            tuple(self._lane(places, lane) for lane in lanes),
+        )
+
+    def _whole(self, places: Mapping[Counted, int], direction: Direction) -> float | None:
+        return self.per_s(places, (Quantity.BYTES, direction, None), (Quantity.RDMA_BYTES, direction, None))
+
+    def _lane(self, places: Mapping[Counted, int], lane: int) -> LaneUse:
+        backlog = places.get((Quantity.BACKLOG_BYTES, Direction.TRANSMIT, lane))
+        return LaneUse(
+            lane,
+            self.per_s(places, (Quantity.BYTES, Direction.TRANSMIT, lane)),
+            self.per_s(places, (Quantity.BYTES, Direction.RECEIVE, lane)),
+            None if backlog is None else self.after.values[backlog],
+        )
+
+
+class TelemetryStore:
+    """The newest rates of every port. Mutable; owned by the control loop."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+
+    def hello(self, node: str, columns: tuple[Column, ...]) -> None:
+        """A node (re)started its stream. Rates of before stay and grow old until two new samples are there."""
+        before = self._nodes.get(node)
+        uses = {} if before is None else before.uses
+        last_at = 0.0 if before is None else before.last_at
+        self._nodes[node] = _Node(columns, _places(columns), None, last_at, uses)
+
+    def sample(self, node: str, sample: Sample, now: float) -> None:
+        """Take one reading of every column. One of a node that never said hello, or of other columns, is dropped."""
+        found = self._nodes.get(node)
+        if found is None or len(sample.values) != len(found.columns):
+            return
+        if found.last is not None:
+            seconds = (sample.measured_monotonic_ns - found.last.measured_monotonic_ns) / 1e9
+            if seconds <= 0:
+                return
+            step = _Step(found.columns, found.last, sample, seconds)
+            found.uses = {port: step.port(places, now) for port, places in found.places.items()}
+        found.last, found.last_at = sample, now
+
+    def forget(self, node: str) -> None:
+        """Drop a node that left the fabric."""
+        self._nodes.pop(node, None)
+
+    def use(self, port: PortKey) -> PortUse | None:
+        """What a port carries, by its agent's name for it; None while no two samples are there."""
+        found = self._nodes.get(port.node)
+        return None if found is None else found.uses.get(port.port)
+
+    def age_s(self, node: str, now: float) -> float | None:
+        """Seconds since a node's last sample; None without any."""
+        found = self._nodes.get(node)
+        return None if found is None or found.last is None else now - found.last_at
+
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes that said hello, by name."""
+        return tuple(sorted(self._nodes))
+
+
+def _places(columns: Iterable[Column]) -> Places:
+    places: dict[str, dict[Counted, int]] = {}
+    for i, c in enumerate(columns):
+        if c.quantity in _WANTED and c.priority is None:
+            places.setdefault(c.port, {}).setdefault((c.quantity, c.direction, c.lane_id), i)
+    return places
