@@ -1,1 +1,52 @@
-"""Settings of the controller."""
+"""Settings of the controller: what ``trafficd serve`` was told, checked before anything is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_LISTEN = "127.0.0.1:7600"
+DEFAULT_HTTP = "127.0.0.1:7601"
+DEFAULT_STATE = Path("/var/lib/trafficd/state.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. Port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``host:port`` or ``[v6 address]:port``. Raises ValueError with one sentence."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address: write host:port, such as {DEFAULT_LISTEN}")
+    return Address(host, int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerConfig:
+    """Everything ``trafficd serve`` can be told; the addresses have defaults of their own above."""
+
+    listen: Address
+    """gRPC: agents, schedulers and operators."""
+    http: Address
+    """/metrics, /healthz and /readyz."""
+    state: Path = DEFAULT_STATE
+    """The SQLite file; its directory must exist and be writable."""
+    policy: Path | None = None
+    """Policy file, read anew when it changes; None: policies come by ``trafficd apply`` alone."""
+    fabric: Path | None = None
+    """Fabric file, read anew when it changes; None: the one accepted last stays in force."""
+    poll_s: float = 0.5
+    """How often the two files are looked at, seconds."""
+    publish_s: float = 0.5
+    """How often the path engine gets a new snapshot, seconds."""
+    telemetry_interval_ms: int = 500
+    """How often agents send their counters, milliseconds."""

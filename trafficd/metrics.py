@@ -1,1 +1,207 @@
-"""The controller's Prometheus series."""
+"""The controller's Prometheus series: about nodes, policies and answers, never per (NIC, class); agents have those.
+
+Everything but the answers is computed when it is scraped, from the immutable state of that moment and on the
+scraper's thread. Names and units: see docs/operations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from trafficd.core.balance import Balance
+from trafficd.core.overview import overview
+from trafficd.core.settle import withheld
+from trafficd.core.state import ControlState
+from trafficd_topology.model import NicKind
+from trafficd_topology.status import ConditionStatus, ConditionType
+
+ANSWER_BUCKETS_S = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
+AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class KindBalance:
+    kind: NicKind
+    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is scraped, all of one moment.
+
+    ``files`` are the watched files and whether the last content of each was taken; ``reports`` are (node, when its
+    last telemetry sample arrived, seconds since the Unix epoch).
+    """
+
+    state: ControlState
+    balances: tuple[KindBalance, ...] = ()
+    reports: tuple[tuple[str, float], ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def _gauge(
+    name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"trafficd_{name}", text, labels=tuple(labels))
+    for values, number in rows:
+        family.add_metric(values, number)
+    return family
+
+
+def _count(
+    name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
+    family = CounterMetricFamily(f"trafficd_{name}", text, labels=tuple(labels))
+    for values, number in rows:
+        family.add_metric(values, number)
+    return family
+
+
+def _policies(state: ControlState) -> Iterator[Metric]:
+    owners = {p.name: s.owner.value for s in state.policies for p in s.policies}
+    rows = [((p.name, owners[p.name], p.mode.value, p.digest), 1.0) for p in state.in_force]
+    yield _gauge("policy_info", "Policies in force.", ("policy", "owner", "mode", "digest"), rows)
+    yield _gauge("generation", "Number of the newest generation.", (), [((), state.generation.number)])
+    yield _gauge("epoch", "Epoch of the newest generation.", (), [((), state.generation.epoch)])
+    yield _gauge(
+        "programming_withheld",
+        "1 while nothing is sent to agents (no fabric or policy yet, or agents are ahead of this controller).",
+        (),
+        [((), float(bool(withheld(state))))],
+    )
+    gap = 0 if state.gap is None else state.gap.theirs.number - state.gap.ours.number
+    yield _gauge("generation_gap", "Generations that agents are ahead of this controller.", (), [((), gap)])
+    yield _gauge(
+        "state_save_failed",
+        "1 while the last change waits because the state file could not be written.",
+        (),
+        [((), float(bool(state.trouble)))],
+    )
+
+
+def _nodes(state: ControlState) -> Iterator[Metric]:
+    connected = sum(n.session is not None for n in state.nodes.values())
+    refused = len({r.node for r in state.refusals})
+    rows = [
+        (("connected",), connected),
+        (("disconnected",), len(state.nodes) - connected),
+        (("refused",), refused),
+    ]
+    yield _gauge("nodes", "Nodes by the state of their agent's session.", ("state",), rows)
+    seen = overview(state)
+    yield _gauge(
+        "qos_in_sync",
+        "1 when every planned scope of the node is ready on the newest generation.",
+        ("node",),
+        [((name,), float(ok)) for name, ok in seen.in_sync],
+    )
+    statuses = [(c.type.value, c.status) for c in seen.conditions]
+    yield _gauge(
+        "condition",
+        "1 for the status each overall condition has.",
+        ("type", "status"),
+        [((kind, s.value), float(s is status)) for kind, status in statuses for s in ConditionStatus],
+    )
+
+
+def _drift(state: ControlState) -> Iterator[Metric]:
+    nodes = [state.nodes[n] for n in sorted(state.nodes)]
+    drifted = [((n.name,), float(sum(s.is_true(ConditionType.DRIFTED) for s in n.scopes))) for n in nodes]
+    yield _gauge(
+        "scopes_drifted", "Scopes of the node that differ from what was verified.", ("node",), drifted
+    )
+    drifts = [((n.name,), float(sum(s.drifts for s in n.scopes))) for n in nodes]
+    yield _count("drifts", "Drifts found since the node's agent started.", ("node",), drifts)
+    repairs = [((n.name,), float(sum(s.repairs for s in n.scopes))) for n in nodes]
+    yield _count("repairs", "Drifts repaired since the node's agent started.", ("node",), repairs)
+
+
+def _balances(balances: tuple[KindBalance, ...]) -> Iterator[Metric]:
+    """Idle NICs have no balance: their series are absent."""
+    peak = [((b.kind.value,), v) for b in balances if (v := b.balance.max_over_average) is not None]
+    yield _gauge("nic_imbalance_ratio", "Busiest NIC of a kind over their average load.", ("kind",), peak)
+    jain = [((b.kind.value,), v) for b in balances if (v := b.balance.jain) is not None]
+    yield _gauge("nic_balance_jain_ratio", "Jain's fairness index of the NICs of a kind.", ("kind",), jain)
+
+
+def families(view: View) -> Iterator[Metric]:
+    """Every family that is computed at the scrape."""
+    yield from _policies(view.state)
+    yield from _nodes(view.state)
+    yield from _drift(view.state)
+    yield from _balances(view.balances)
+    bad = {r.source for r in view.state.rejected}
+    yield _gauge(
+        "config_load_error",
+        "1 while the file's newest content was refused and the one before is in force.",
+        ("file",),
+        [((f,), float(f in bad)) for f in view.files],
+    )
+    yield _gauge(
+        "agent_last_report_timestamp_seconds",
+        "When the node's last telemetry sample arrived, since the Unix epoch.",
+        ("node",),
+        [((node,), at) for node, at in view.reports],
+    )
+
+
+class _StateCollector(Collector):
+    def __init__(self, view: Callable[[], View]) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        return families(self._view())
+
+
+class Answers(Protocol):
+    """What the path service reports about its answers."""
+
+    def answered(self, result: str, seconds: float, data_age_s: float | None) -> None: ...
+
+
+class RecommendationMetrics:
+    """Counts answers. ``result`` is ok, fallback, or the status code's name in lower case."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "trafficd_recommendation_requests", "Recommendations asked for.", ("result",), registry=registry
+        )
+        self._seconds = Histogram(
+            "trafficd_recommendation_duration_seconds",
+            "Time to choose and answer, within the controller.",
+            buckets=ANSWER_BUCKETS_S,
+            registry=registry,
+        )
+        self._age = Histogram(
+            "trafficd_recommendation_data_age_seconds",
+            "Age of the oldest telemetry that an answer rests on.",
+            buckets=AGE_BUCKETS_S,
+            registry=registry,
+        )
+
+    def answered(self, result: str, seconds: float, data_age_s: float | None) -> None:
+        self._requests.labels(result).inc()
+        self._seconds.observe(seconds)
+        if data_age_s is not None:
+            self._age.observe(data_age_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerMetrics:
+    registry: CollectorRegistry
+    answers: RecommendationMetrics
+
+
+def controller_metrics(view: Callable[[], View]) -> ControllerMetrics:
+    """A registry of its own with everything the controller exports; ``view`` is called at every scrape."""
+    registry = CollectorRegistry()
+    registry.register(_StateCollector(view))
+    ProcessCollector(registry=registry)
+    return ControllerMetrics(registry, RecommendationMetrics(registry))

@@ -1,1 +1,99 @@
-"""HTTP: metrics, health."""
+"""HTTP: /metrics, /healthz and /readyz, on threads of its own, so that a scrape never holds up the event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET6
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+Probe = Callable[[], str]
+"""Returns an empty text when well, else one sentence that says what is not."""
+
+
+class WebError(Exception):
+    """The HTTP address cannot be used. The text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is served. Probes and collectors are called on the server's threads and must not block."""
+
+    registry: CollectorRegistry
+    alive: Probe
+    ready: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    status: int
+    content_type: str
+    body: bytes
+
+
+def _probed(sentence: str) -> Page:
+    body = sentence or "ok"
+    return Page(503 if sentence else 200, "text/plain; charset=utf-8", f"{body}\n".encode())
+
+
+def page(pages: Pages, path: str) -> Page:
+    """The answer to a GET of ``path``."""
+    match path.partition("?")[0]:
+        case "/metrics":
+            return Page(200, CONTENT_TYPE_LATEST, generate_latest(pages.registry))
+        case "/healthz":
+            return _probed(pages.alive())
+        case "/readyz":
+            return _probed(pages.ready())
+        case _:
+            return Page(404, "text/plain; charset=utf-8", b"try /metrics, /healthz or /readyz\n")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    pages: Pages
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10.0
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        answer = page(self.server.pages, self.path)
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server calls
+        """Scrapes are not worth a line each."""
+
+
+class WebServer:
+    """Serves from construction to ``close``. Raises WebError when the address cannot be used."""
+
+    def __init__(self, host: str, port: int, pages: Pages) -> None:
+        server_type = type("_Server6", (_Server,), {"address_family": AF_INET6}) if ":" in host else _Server
+        try:
+            self._server = server_type((host, port), _Handler)
+        except OSError as e:
+            raise WebError(
+                f"cannot listen for HTTP on {host}:{port}: {e.strerror or e}; choose another address"
+            ) from e
+        self._server.pages = pages
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name="http", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

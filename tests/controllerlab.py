@@ -1,0 +1,241 @@
+"""The control loop as a machine that reads transcripts: commands in, effects out, all as text.
+
+Digests are shown as x1, x2, ... in the order in which they appear, so that a transcript says which are equal
+without saying what is in them. Held for every single step: the loop gives the same effects twice, nothing is sent
+before it is saved, and the generation never goes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from trafficd.app.files import Content, offer_fabric, offer_policy
+from trafficd.app.restore import restored
+from trafficd.core.effects import (
+    Accepted,
+    Declined,
+    Effect,
+    Greet,
+    Persist,
+    Publish,
+    Refuse,
+    SendDesired,
+    SendHeader,
+)
+from trafficd.core.events import (
+    Acknowledged,
+    Event,
+    Gone,
+    Hello,
+    InventoryReported,
+    RoleSet,
+    Settle,
+    StatusReported,
+    Tick,
+)
+from trafficd.core.loop import step, unsaved
+from trafficd.core.overview import overview
+from trafficd.core.plan import PlanOptions
+from trafficd.core.state import ControlState, Saved
+from trafficd.server.policy import offer
+from trafficd_topology.model import DriverOffer, LinkLayer, NodeInventory, PortInventory, Role, ScopeKind
+from trafficd_topology.qos.lanes import Mode
+from trafficd_topology.status import Condition, ConditionStatus, ConditionType, Generation, ScopeStatus
+
+DATA = Path(__file__).parent / "scenarios" / "controller" / "data"
+UUID = "controller-1"
+TRUE, FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
+CONDITIONS = {
+    "ready": (TRUE, TRUE, FALSE, TRUE),
+    "drifted": (TRUE, TRUE, TRUE, FALSE),
+    "failed": (TRUE, FALSE, FALSE, FALSE),
+}
+
+
+def generation(text: str) -> Generation:
+    epoch, _, number = text.partition(".")
+    return Generation(int(epoch), int(number))
+
+
+class Machine:
+    def __init__(self) -> None:
+        self.saved = Saved(UUID, Generation(1, 0))
+        self.state = self.fresh()
+        self.now = 0.0
+        self.full = False
+        self.names: dict[str, str] = {"": "none"}
+        self.last: dict[int, SendDesired | SendHeader] = {}
+
+    def fresh(self) -> ControlState:
+        return restored(self.saved, PlanOptions())
+
+    def run(self, line: str) -> str:
+        """One command; returns the lines it caused."""
+        word, *rest = shlex.split(line)
+        command: Callable[..., Iterator[str]] = getattr(self, f"do_{word}")
+        plain = [r for r in rest if "=" not in r]
+        named = dict(r.split("=", 1) for r in rest if "=" in r)
+        return "\n".join(command(*plain, **named)) or "nothing"
+
+    # What a transcript may say.
+
+    def do_fabric(self, name: str) -> Iterator[str]:
+        yield from self.apply(offer_fabric("fabric.yaml", self.content(name)))
+
+    def do_policy(self, owner: str, name: str = "", remove: str = "") -> Iterator[str]:
+        content = self.content(name) if name else Content()
+        if owner == "file":
+            yield from self.apply(offer_policy("policy.yaml", content))
+        else:
+            yield from self.apply(offer(content.text, tuple(remove.split(",")) if remove else ()))
+
+    def do_hello(self, who: str, ports: str = "", **said: str) -> Iterator[str]:
+        node, session = self.who(who)
+        accepted = generation(said["accepted"]) if "accepted" in said else None
+        event = Hello(
+            session,
+            node,
+            self.inventory(node, ports),
+            follows=said.get("follows", ""),
+            accepted=accepted,
+            digest=self.digest(said.get("digest", "")),
+            boot_id=said.get("boot", "boot-1"),
+            kinds=frozenset(said["kinds"].split(",")) if "kinds" in said else frozenset(),
+        )
+        yield from self.apply(event)
+
+    def do_gone(self, who: str) -> Iterator[str]:
+        node, session = self.who(who)
+        yield from self.apply(Gone(session, node))
+
+    def do_ack(self, who: str, refuse: str = "") -> Iterator[str]:
+        node, session = self.who(who)
+        sent = self.last[session]
+        yield from self.apply(Acknowledged(session, node, sent.generation, sent.digest, not refuse, refuse))
+
+    def do_status(self, who: str, **ports: str) -> Iterator[str]:
+        node, session = self.who(who)
+        node_state = self.state.nodes[node]
+        observed = node_state.acknowledged or Generation()
+        scopes = tuple(self.scope(name, CONDITIONS[how], observed) for name, how in ports.items())
+        yield from self.apply(StatusReported(session, node, scopes))
+
+    def do_inventory(self, who: str, ports: str) -> Iterator[str]:
+        node, session = self.who(who)
+        yield from self.apply(InventoryReported(session, node, self.inventory(node, ports)))
+
+    def do_role(self, host: str, role: str) -> Iterator[str]:
+        yield from self.apply(RoleSet(host, Role(role)))
+
+    def do_settle(self) -> Iterator[str]:
+        yield from self.apply(Settle())
+
+    def do_tick(self, seconds: str) -> Iterator[str]:
+        self.now += float(seconds)
+        yield from self.apply(Tick())
+
+    def do_disk(self, how: str) -> Iterator[str]:
+        self.full = how == "full"
+        yield f"disk {how}"
+
+    def do_restart(self) -> Iterator[str]:
+        self.state = self.fresh()
+        yield f"generation {self.state.generation}"
+
+    def do_restore(self, number: str) -> Iterator[str]:
+        """The state file is put back from an older copy that knew only this generation."""
+        self.saved = Saved(
+            UUID,
+            generation(number),
+            self.saved.policies,
+            self.saved.fabric,
+            self.saved.roles,
+            self.saved.digests,
+        )
+        yield from self.do_restart()
+
+    def do_show(self) -> Iterator[str]:
+        seen = overview(self.state)
+        for c in seen.conditions:
+            yield f"{c.type} {c.status} {c.reason}: {c.message}"
+        for name, ok in seen.in_sync:
+            yield f"{name} {'in sync' if ok else 'not in sync'}"
+        for r in self.state.rejected:
+            yield from (f"rejected {r.source}: {p if p.path else p.reason}" for p in r.problems)
+        for note in seen.notes:
+            yield f"note: {note}"
+
+    # How it is done.
+
+    def apply(self, event: Event) -> Iterator[str]:
+        after, effects = step(self.state, event, self.now)
+        assert (after, effects) == step(self.state, event, self.now), "the loop is not a function"
+        assert after.generation >= self.state.generation, "the generation went back"
+        kinds = [isinstance(e, Persist) for e in effects]
+        assert not any(kinds[1:]), "something was done before it was saved"
+        if any(kinds) and self.full:
+            after, effects = unsaved(self.state, event, "no room left")
+        self.state = after
+        for effect in effects:
+            yield self.text(effect)
+
+    def text(self, effect: Effect) -> str:
+        match effect:
+            case Persist(saved):
+                self.saved = saved
+                owners = ",".join(f"{'+'.join(p.names) or 'none'}({p.owner})" for p in saved.policies)
+                roles = ",".join(f"{r.host}={r.role}" for r in saved.roles)
+                return f"persist {saved.generation} policies={owners or '-'} roles={roles or '-'}"
+            case Greet(session, node):
+                return f"greet {node}#{session}"
+            case Refuse(session, node, reason):
+                return f"refuse {node}#{session}: {reason}"
+            case SendDesired(session, node, number, digest, scopes):
+                self.last[session] = effect
+                told = ", ".join(f"{s.kind} {s.name} {s.driver} {s.mode} {s.policy}" for s in scopes)
+                return f"send {node}#{session} desired {number} {self.label(digest)}: {told or 'nothing'}"
+            case SendHeader(session, node, number, digest):
+                self.last[session] = effect
+                return f"send {node}#{session} header {number} {self.label(digest)}"
+            case Accepted(what, source, number):
+                return f"accepted {what} {source} at {number}".replace("  ", " ")
+            case Declined(what, source, problems, blame):
+                reasons = "; ".join(str(p) if p.path else p.reason for p in problems)
+                return f"declined {what} {source} ({blame}): {reasons}".replace("  ", " ")
+            case Publish():
+                return "publish"
+
+    def label(self, digest: str) -> str:
+        return self.names.setdefault(digest, f"x{len(self.names)}")
+
+    def digest(self, label: str) -> str:
+        known = {v: k for k, v in self.names.items()}
+        return known.get(label, hashlib.sha256(label.encode()).hexdigest()) if label else ""
+
+    @staticmethod
+    def who(text: str) -> tuple[str, int]:
+        node, _, session = text.partition("#")
+        return node, int(session)
+
+    @staticmethod
+    def content(name: str) -> Content:
+        return Content((DATA / f"{name}.yaml").read_bytes())
+
+    @staticmethod
+    def inventory(node: str, ports: str) -> NodeInventory:
+        offers = (DriverOffer("tc", True),)
+        names = ports.split(",") if ports else []
+        return NodeInventory(
+            node, tuple(PortInventory(n, LinkLayer.ETHERNET, 100_000_000, True, offers=offers) for n in names)
+        )
+
+    @staticmethod
+    def scope(name: str, how: tuple[ConditionStatus, ...], observed: Generation) -> ScopeStatus:
+        conditions = tuple(
+            Condition(kind, status, "Reported", observed_generation=observed.number)
+            for kind, status in zip(ConditionType, how, strict=True)
+        )
+        return ScopeStatus(ScopeKind.PORT, name, "tc", Mode.ENFORCE, observed, conditions)

@@ -1,0 +1,76 @@
+"""How a policy is shown: its lanes, and what each gets in every contention case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from trafficd.api.v1 import policy_pb2, qos_pb2
+from trafficd.cli.output import percent, table, word
+
+LAYERS = ((qos_pb2.LINK_LAYER_ETHERNET, "Ethernet"), (qos_pb2.LINK_LAYER_INFINIBAND, "InfiniBand"))
+
+
+def policy_text(policy: policy_pb2.CompiledPolicy) -> str:
+    """Everything of one policy, as tables."""
+    owner = f", owned by {'the API' if policy.owner == 'api' else 'a file'}" if policy.owner else ""
+    head = f"policy {policy.name}: {word(qos_pb2.Mode.Name(policy.mode))}{owner}, {len(policy.ports)} ports selected"
+    return "\n\n".join([head, _lanes(policy), *_cases(policy), _markings(policy)])
+
+
+def _lanes(policy: policy_pb2.CompiledPolicy) -> str:
+    rows = [
+        (
+            lane.id,
+            lane.name,
+            "strict" if lane.strict else lane.priority,
+            percent(lane.guaranteed_ratio),
+            percent(lane.limit_ratio),
+        )
+        for lane in policy.lanes
+    ]
+    return table(("LANE", "NAME", "PRIORITY", "GUARANTEED", "LIMIT"), rows)
+
+
+def _cases(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:
+    for layer, name in LAYERS:
+        cases = [c for c in policy.cases if c.link_layer == layer]
+        if cases:
+            yield f"shares on {name}, by which lanes have more to send than they may\n" + _shares(
+                policy, cases
+            )
+
+
+def _shares(policy: policy_pb2.CompiledPolicy, cases: Iterable[qos_pb2.ContentionCase]) -> str:
+    names = [lane.name for lane in policy.lanes]
+    rows = []
+    for case in cases:
+        got = {s.lane: percent(s.ratio) for s in case.shares}
+        rows.append(("+".join(case.backlogged), *(got.get(n, "") for n in names)))
+    return table(("BACKLOGGED", *names), rows)
+
+
+def _markings(policy: policy_pb2.CompiledPolicy) -> str:
+    rows = [
+        (
+            m.traffic_class,
+            m.lane_id,
+            word(qos_pb2.LinkLayer.Name(m.link_layer)),
+            " ".join(map(str, m.service_levels)),
+            " ".join(map(str, m.dscps)),
+            m.tos if m.HasField("tos") else "",
+            f"{m.so_priority:#x}" if m.HasField("so_priority") else "",
+            " ".join(m.intents),
+        )
+        for m in policy.markings
+    ]
+    return table(("CLASS", "LANE", "LINK", "SL", "DSCP", "TOS", "SO_PRIORITY", "INTENTS"), rows)
+
+
+def problems_text(problems: Iterable[qos_pb2.Problem], where: str = "") -> str:
+    """One line a problem: where, what was found, what to do."""
+    lines = []
+    for p in problems:
+        place = f"{p.path}: " if p.path else ""
+        found = f" (found {p.value})" if p.value else ""
+        lines.append(f"{where}{place}{p.reason}{found}")
+    return "\n".join(lines)

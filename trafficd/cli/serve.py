@@ -1,0 +1,115 @@
+"""``trafficd serve``: the controller."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from trafficd.cli.exits import CliError, Exit
+from trafficd.cli.output import say
+from trafficd.config import (
+    DEFAULT_HTTP,
+    DEFAULT_LISTEN,
+    DEFAULT_STATE,
+    Address,
+    ControllerConfig,
+    parse_address,
+)
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.05 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 0.05 to 60 seconds")
+    return seconds
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the controller",
+        description="Runs the controller in the foreground until SIGTERM. Files are read again when they change; "
+        "a file that is missing, empty or wrong changes nothing and is named in status and metrics.",
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="policy file (default: policies by the API only)"
+    )
+    parser.add_argument(
+        "--fabric", type=Path, metavar="FILE", help="fabric file (default: the one accepted last)"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=DEFAULT_STATE,
+        metavar="FILE",
+        help=f"state file (default {DEFAULT_STATE})",
+    )
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        default=DEFAULT_LISTEN,
+        metavar="HOST:PORT",
+        help=f"gRPC (default {DEFAULT_LISTEN})",
+    )
+    parser.add_argument(
+        "--http",
+        type=_address,
+        default=DEFAULT_HTTP,
+        metavar="HOST:PORT",
+        help=f"/metrics, /healthz, /readyz (default {DEFAULT_HTTP})",
+    )
+    parser.add_argument(
+        "--telemetry-interval",
+        type=_seconds,
+        default=0.5,
+        metavar="SECONDS",
+        help="how often agents send counters (default 0.5)",
+    )
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 after SIGTERM or SIGINT, 4 when the controller cannot start."""
+    try:
+        from trafficd.app import FaultError, StartError, serve  # noqa: PLC0415 - the other commands need none of it
+    except ImportError as e:
+        raise CliError(
+            Exit.REFUSED,
+            f"the controller's packages are missing ({e.name}): pip install 'trafficd[controller]'",
+        ) from e
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=args.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    config = ControllerConfig(
+        listen=args.listen,
+        http=args.http,
+        state=args.state,
+        policy=args.policy,
+        fabric=args.fabric,
+        telemetry_interval_ms=round(args.telemetry_interval * 1000),
+    )
+    try:
+        serve(config, _announce)
+    except (StartError, FaultError) as e:
+        raise CliError(Exit.REFUSED, str(e)) from e
+    return Exit.OK
+
+
+def _announce(line: str) -> None:
+    say(line)
+    sys.stdout.flush()

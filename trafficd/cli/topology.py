@@ -1,0 +1,160 @@
+"""``trafficd topology check | show | discover | role``: the fabric, from a file or from the controller."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from trafficd.api.v1 import fabric_pb2, fabric_pb2_grpc
+from trafficd.cli.exits import CliError, Exit
+from trafficd.cli.files import checked, read
+from trafficd.cli.output import add_output, complain, plain, say, say_json
+from trafficd.cli.rpc import add_controller, call, channel
+from trafficd.convert.fabric import fabric, inventories
+from trafficd.convert.words import number
+from trafficd_topology.discover import discover
+from trafficd_topology.fabric import Fabric
+from trafficd_topology.model import FabricSpec, Problem, Role
+from trafficd_topology.parsers.fabric import dump_fabric
+from trafficd_topology.show import describe, text
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("topology", help="the fabric: check, show, discover, role")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    _add_check(verbs)
+    _add_show(verbs)
+    _add_discover(verbs)
+    _add_role(verbs)
+
+
+def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = verbs.add_parser("check", help="check a fabric file, offline")
+    check.add_argument("file", metavar="FILE", help="fabric file; - is standard input")
+    add_output(check)
+    check.set_defaults(run=run_check)
+
+
+def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    show = verbs.add_parser("show", help="hosts, NICs, switches, paths and bottlenecks")
+    show.add_argument(
+        "file", nargs="?", metavar="FILE", help="fabric file (default: what the controller holds)"
+    )
+    add_controller(show)
+    add_output(show)
+    show.set_defaults(run=run_show)
+
+
+def _add_discover(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    found = verbs.add_parser("discover", help="write a fabric file from what the agents found")
+    found.add_argument("--name", default="fabric", help="name of the fabric (default fabric)")
+    found.add_argument(
+        "--write", type=Path, metavar="FILE", help="a new file to write (default: standard output)"
+    )
+    add_controller(found)
+    found.set_defaults(run=run_discover)
+
+
+def _add_role(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    role = verbs.add_parser("role", help="change a host's role until the fabric file gives it another")
+    role.add_argument("host")
+    role.add_argument("role", choices=[r.value for r in Role])
+    add_controller(role)
+    add_output(role)
+    role.set_defaults(run=run_role)
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"path": problem.path, "value": problem.value, "reason": problem.reason}
+
+
+def _from_file(path: str) -> tuple[FabricSpec | None, tuple[Problem, ...]]:
+    file = checked(path, read(path))
+    if file.policies is not None:
+        raise CliError(Exit.USAGE, f"{path} is a policy file: check it with trafficd check")
+    return file.fabric, file.problems
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Exit 0 when the file is good, 1 with every problem when not."""
+    spec, problems = _from_file(args.file)
+    cycles = () if spec is None else Fabric(spec).cyclic_buffer_dependencies()
+    rings = [" -> ".join((*cycle, cycle[0])) for cycle in cycles]
+    if args.output == "json":
+        say_json({"problems": [_problem(p) for p in problems], "cyclic_buffer_dependencies": rings})
+    for problem in () if args.output == "json" else problems:
+        complain(f"{args.file}: {problem}")
+    if args.output != "json" and spec is not None:
+        for ring in rings:
+            say(f"warning: lossless traffic can deadlock around {ring}")
+        nics = sum(len(h.nics) for h in spec.hosts)
+        say(f"{args.file}: {len(spec.hosts)} hosts, {nics} NICs, {len(spec.switches)} switches, no problems")
+    return Exit.FINDINGS if problems else Exit.OK
+
+
+def _held(args: argparse.Namespace) -> FabricSpec:
+    with channel(args.controller) as opened:
+        stub = fabric_pb2_grpc.FabricServiceStub(opened)
+        return fabric(call(stub.GetFabric, fabric_pb2.GetFabricRequest(), args).fabric)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Exit 0; 1 when a given file has problems."""
+    spec, problems = _from_file(args.file) if args.file else (_held(args), ())
+    if spec is None:
+        for problem in problems:
+            complain(f"{args.file}: {problem}")
+        return Exit.FINDINGS
+    description = describe(Fabric(spec))
+    if args.output == "json":
+        say_json(asdict(description))
+    else:
+        say(text(description).rstrip())
+    return Exit.OK
+
+
+def run_discover(args: argparse.Namespace) -> int:
+    """Exit 0; 1 when no agent has reported anything."""
+    with channel(args.controller) as opened:
+        stub = fabric_pb2_grpc.FabricServiceStub(opened)
+        found = inventories(call(stub.GetInventory, fabric_pb2.GetInventoryRequest(), args))
+    if not found:
+        complain("trafficd: no agent has connected to this controller yet: start trafficd-agent on the nodes")
+        return Exit.FINDINGS
+    result = discover(found, args.name)
+    written = dump_fabric(result.spec, result.comments())
+    if args.write is None:
+        say(written.rstrip("\n"))
+        return Exit.OK
+    _write_new(args.write, written)
+    say(
+        f"wrote {args.write}: {len(result.spec.hosts)} hosts; name their roles, then trafficd check {args.write}"
+    )
+    return Exit.OK
+
+
+def _write_new(path: Path, content: str) -> None:
+    """Never over an existing file: an operator's roles may be in it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+    except FileExistsError as e:
+        raise CliError(Exit.USAGE, f"{path} exists and may hold your roles: choose a new name") from e
+    except OSError as e:
+        raise CliError(Exit.USAGE, f"cannot write {path}: {e.strerror}") from e
+
+
+def run_role(args: argparse.Namespace) -> int:
+    """Exit 0 when set; 4 when the controller refuses."""
+    with channel(args.controller) as opened:
+        stub = fabric_pb2_grpc.FabricServiceStub(opened)
+        request = fabric_pb2.SetRoleRequest(host=args.host, role=number(Role(args.role)))
+        response = call(stub.SetRole, request, args)
+    if args.output == "json":
+        say_json(plain(response))
+    else:
+        say(f"{args.host} is {args.role}")
+    return Exit.OK

@@ -1,0 +1,79 @@
+"""A policy as it works out: lanes with their guarantees, what each gets in every contention case, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trafficd.core.plan import Plan
+from trafficd.core.state import ControlState
+from trafficd_topology.model import LinkLayer
+from trafficd_topology.qos.fit import derive_tables
+from trafficd_topology.qos.lanes import Lane, Mode
+from trafficd_topology.qos.policy import Policy
+from trafficd_topology.qos.render import ClassMarking, markings
+from trafficd_topology.qos.shares import ContentionCase, compile_ib_shares, compile_shares, guarantees
+
+
+@dataclass(frozen=True, slots=True)
+class GuaranteedLane:
+    """``ratio`` is what the lane gets of a port with every lane backlogged, 0 to 1."""
+
+    lane: Lane
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCase:
+    link_layer: LinkLayer
+    case: ContentionCase
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """``owner`` is file, api, or empty for a policy that is only being checked. ``ports`` are node/port."""
+
+    name: str
+    mode: Mode
+    owner: str
+    digest: str
+    lanes: tuple[GuaranteedLane, ...]
+    cases: tuple[LayerCase, ...]
+    markings: tuple[ClassMarking, ...]
+    ports: tuple[str, ...] = ()
+
+
+def _ports(policy: str, plan: Plan | None) -> tuple[str, ...]:
+    selections = () if plan is None else plan.selections
+    return tuple(str(port) for s in selections if s.policy == policy for port in s.ports)
+
+
+def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) -> CompiledPolicy:
+    """Everything a person wants to know of a policy; the ports are those of the plan."""
+    ratios = guarantees(policy.lanes.lanes)
+    tables = policy.infiniband or derive_tables(policy.lanes)
+    cases = [
+        *(LayerCase(LinkLayer.ETHERNET, c) for c in compile_shares(policy.lanes)),
+        *(LayerCase(LinkLayer.INFINIBAND, c) for c in compile_ib_shares(policy.lanes, tables)),
+    ]
+    return CompiledPolicy(
+        policy.name,
+        policy.mode,
+        owner,
+        policy.digest,
+        tuple(GuaranteedLane(lane, float(r)) for lane, r in zip(policy.lanes.lanes, ratios, strict=True)),
+        tuple(cases),
+        tuple(m for layer in LinkLayer for m in markings(policy.lanes, layer)),
+        _ports(policy.name, plan),
+    )
+
+
+def compiled(state: ControlState) -> tuple[CompiledPolicy, ...]:
+    """Every policy in force, by name."""
+    owners = {name: source.owner.value for source in state.policies for name in source.names}
+    return tuple(compile_policy(p, owners[p.name], state.plan) for p in state.in_force)
+
+
+def compile_all(policies: Iterable[Policy], plan: Plan | None) -> tuple[CompiledPolicy, ...]:
+    """Policies that are only being checked."""
+    return tuple(compile_policy(p, "", plan) for p in policies)

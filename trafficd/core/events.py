@@ -1,0 +1,121 @@
+"""What can happen to the control loop. Every event is a value; the edges make them, ``loop.step`` consumes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trafficd.core.state import Owner
+from trafficd_topology.model import FabricSpec, NodeInventory, Problem, Role
+from trafficd_topology.qos.policy import PolicySet
+from trafficd_topology.status import Generation, ScopeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """An agent began a session, or asks anew within it. ``session`` is a number the edge never uses twice.
+
+    ``follows`` is the controller's uuid the agent has followed, ``accepted`` the last generation it took (None:
+    none), ``digest`` that state's digest. ``offset_s`` is its clock minus ours, seconds.
+    """
+
+    session: int
+    node: str
+    inventory: NodeInventory
+    follows: str = ""
+    accepted: Generation | None = None
+    digest: str = ""
+    agent_version: str = ""
+    boot_id: str = ""
+    offset_s: float = 0.0
+    kinds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A session ended."""
+
+    session: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    session: int
+    node: str
+    generation: Generation
+    digest: str
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReported:
+    """The status of every scope of the node: one that is not named is no longer managed."""
+
+    session: int
+    node: str
+    scopes: tuple[ScopeStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryReported:
+    session: int
+    node: str
+    inventory: NodeInventory
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOffered:
+    """A policy text was read and parsed. ``policies`` is None when it was not good: ``problems`` says why.
+
+    ``remove`` names policies of the API that shall end; a file ends its own by no longer naming them.
+    """
+
+    owner: Owner
+    source: str
+    digest: str
+    text: str
+    policies: PolicySet | None
+    problems: tuple[Problem, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FabricOffered:
+    """A fabric text was read and parsed. ``spec`` is None when it was not good: ``problems`` says why."""
+
+    source: str
+    digest: str
+    text: str
+    spec: FabricSpec | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSet:
+    host: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The edge has handed over all it had: plan once for everything that came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes: about once a second."""
+
+
+Event = (
+    Hello
+    | Gone
+    | Acknowledged
+    | StatusReported
+    | InventoryReported
+    | PolicyOffered
+    | FabricOffered
+    | RoleSet
+    | Settle
+    | Tick
+)

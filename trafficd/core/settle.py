@@ -1,0 +1,115 @@
+"""From what is known to what every agent is told: plan, compare, raise the generation, address the messages.
+
+The generation is global. It rises when the plan of any node changes; then every changed node gets its whole state
+and every other node the header and digest to acknowledge. A node whose inventory has not arrived yet has no plan
+and keeps what it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from trafficd.core.effects import Effect, Persist, Publish, SendDesired, SendHeader
+from trafficd.core.plan import Plan, ScopePlan, plan
+from trafficd.core.state import ControlState, NodeState, saved
+from trafficd_topology.diff import render
+from trafficd_topology.model import NodeInventory
+from trafficd_topology.status import Generation
+
+Effects = tuple[Effect, ...]
+
+
+def scope_digest(scope: ScopePlan) -> str:
+    """SHA-256, in hex, of everything an agent is told about one scope."""
+    head = (scope.kind, scope.name, scope.driver, scope.mode, scope.policy)
+    lanes = [f"lane {lane.id} {lane.name}" for lane in scope.lanes.lanes]
+    classes = [f"class {c.name} {c.lane}" for c in scope.lanes.classes]
+    text = "\n".join([*map(str, head), *lanes, *classes, render(scope.elements)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def desired_digest(scopes: Iterable[ScopePlan]) -> str:
+    """SHA-256, in hex, over the digests of a node's scopes, ordered by kind and name."""
+    ordered = sorted(scopes, key=lambda s: (s.kind, s.name))
+    return hashlib.sha256("".join(map(scope_digest, ordered)).encode()).hexdigest()
+
+
+def inventories(state: ControlState) -> tuple[NodeInventory, ...]:
+    return tuple(state.nodes[name].inventory for name in sorted(state.nodes))
+
+
+def withheld(state: ControlState) -> str:
+    """Why nothing is programmed at all, in one sentence; empty when the plan is sent.
+
+    Agents then keep, and keep verifying, what they accepted last.
+    """
+    if state.gap is not None:
+        return str(state.gap)
+    if state.fabric is None:
+        return "no fabric has been accepted yet: agents keep what they have"
+    if state.fabric.broken:
+        return f"the saved fabric cannot be read ({state.fabric.broken}): agents keep what they have"
+    if not state.policies:
+        return "no policy has been accepted yet: agents keep what they have"
+    broken = [f"{s.source} ({s.broken})" for s in state.policies if s.broken]
+    if broken:
+        return f"the saved policy of {', '.join(broken)} cannot be read: agents keep what they have"
+    return ""
+
+
+def make_plan(state: ControlState) -> Plan | None:
+    """The plan for every node whose inventory is known; None while there is nothing to plan from."""
+    if state.spec is None or not state.policies:
+        return None
+    return plan(state.in_force, state.spec, inventories(state), state.options)
+
+
+def settle(state: ControlState, now: float) -> tuple[ControlState, Effects]:
+    """Plan anew; raise the generation if any node's state changed; address what each connected node must hear."""
+    return commit(replace(state, plan=make_plan(state)), now)
+
+
+def commit(state: ControlState, now: float) -> tuple[ControlState, Effects]:
+    """``settle`` for a state whose plan has just been made."""
+    state = replace(state, stale=False, trouble="")
+    if state.plan is None or withheld(state):
+        return state, (Publish(),)
+    digests = {name: desired_digest(state.plan.of(name)) for name in state.nodes}
+    persist: Effects = ()
+    if any(state.digests.get(name) != value for name, value in digests.items()):
+        number = Generation(state.generation.epoch, state.generation.number + 1)
+        state = replace(state, generation=number, digests={**state.digests, **digests})
+        persist = (Persist(saved(state)),)
+    state, messages = address(state, now)
+    return state, (*persist, *messages, Publish())
+
+
+def address(state: ControlState, now: float) -> tuple[ControlState, Effects]:
+    """The message each connected node is due: its state, a header, or nothing."""
+    if state.plan is None or withheld(state):
+        return state, ()
+    messages: list[Effect] = []
+    nodes = dict(state.nodes)
+    for name in sorted(nodes):
+        node, message = _due(state, nodes[name], now)
+        nodes[name] = node
+        messages += [] if message is None else [message]
+    return replace(state, nodes=nodes), tuple(messages)
+
+
+def _due(state: ControlState, node: NodeState, now: float) -> tuple[NodeState, Effect | None]:
+    digest = state.digests.get(node.name)
+    if node.session is None or digest is None or state.plan is None:
+        return node, None
+    if node.refusal and node.told == state.generation:
+        return node, None  # it said no to this one: the tick asks again, nothing else does
+    told = replace(node, told=state.generation, told_at=now)
+    if node.holds != digest:
+        scopes = state.plan.of(node.name)
+        message = SendDesired(node.session, node.name, state.generation, digest, scopes)
+        return replace(told, holds=digest, since=state.generation), message
+    if node.told != state.generation:
+        return told, SendHeader(node.session, node.name, state.generation, digest)
+    return node, None
