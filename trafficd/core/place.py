@@ -15,9 +15,13 @@ from trafficd_topology.model import FabricSpec, Nic, NodeInventory, PortInventor
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """``ports``: fabric port -> what its agent found. ``notes``: what could not be placed, a sentence each."""
+    """``ports``: fabric port -> what its agent found. ``notes``: what could not be placed, a sentence each.
+
+    ``doubled``: fabric ports whose agent's port is already another's; a note says so.
+    """
 
     ports: Mapping[PortKey, PortInventory]
+    doubled: frozenset[PortKey] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -52,6 +56,7 @@ def place(fabric: FabricSpec, among: tuple[Target, ...], inventories: tuple[Node
         by_node.setdefault(target.port.node, []).append(target)
     known = {h.name for h in fabric.hosts} | {s.name for s in fabric.switches}
     ports: dict[PortKey, PortInventory] = {}
+    doubled: set[PortKey] = set()
     notes: list[str] = []
     for inventory in sorted(inventories, key=lambda i: i.node):
         if inventory.node not in known:
@@ -59,32 +64,29 @@ def place(fabric: FabricSpec, among: tuple[Target, ...], inventories: tuple[Node
                 f"node {inventory.node} has an agent but is not in the fabric file: nothing is programmed there"
             )
             continue
-        mine, missing = _place_node(by_node.get(inventory.node, []), inventory)
-        ports.update(mine)
-        notes += missing
-    return Placement(ports, tuple(notes))
+        mine = _place_node(by_node.get(inventory.node, []), inventory)
+        ports.update(mine.ports)
+        doubled |= mine.doubled
+        notes += mine.notes
+    return Placement(ports, frozenset(doubled), tuple(notes))
 
 
-def _place_node(
-    among: list[Target], inventory: NodeInventory
-) -> tuple[dict[PortKey, PortInventory], list[str]]:
+def _place_node(among: list[Target], inventory: NodeInventory) -> Placement:
     placed: dict[PortKey, PortInventory] = {}
     owner: dict[str, PortKey] = {}
-    notes: list[str] = []
+    doubled: dict[PortKey, str] = {}
     for target in among:
         port = _find(target, inventory.ports)
         if port is None:
             continue
         if port.name in owner:
-            notes.append(
-                f"{target.port} and {owner[port.name]} are both port {port.name} of its agent: correct the fabric file"
+            doubled[target.port] = (
+                f"{owner[port.name]} and {target.port} are both port {port.name} of its agent: correct the fabric file"
             )
             continue
         owner[port.name] = target.port
         placed[target.port] = port
     members = {m for t in among if t.nic and not t.switch for m in t.nic.members}
-    if loose := sorted(p.name for p in inventory.ports if p.name not in owner and p.name not in members):
-        notes.append(
-            f"node {inventory.node} has ports that the fabric file does not name: {', '.join(loose)}"
-        )
-    return placed, notes
+    loose = sorted(p.name for p in inventory.ports if p.name not in owner and p.name not in members)
+    unnamed = f"node {inventory.node} has ports that the fabric file does not name: {', '.join(loose)}"
+    return Placement(placed, frozenset(doubled), (*doubled.values(), *([unnamed] if loose else ())))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
-from trafficd.core.place import place
+from trafficd.core.place import Placement, place
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
 from trafficd_topology.diff import State
 from trafficd_topology.model import (
@@ -17,7 +18,6 @@ from trafficd_topology.model import (
     FabricSpec,
     LinkLayer,
     NodeInventory,
-    PortInventory,
     PortKey,
     Problem,
     ScopeKind,
@@ -101,6 +101,10 @@ class Plan:
         return tuple(Problem(c.scope, "", c.reason) for c in self.conflicts)
 
 
+Render = Callable[[Policy, int, str], State]
+"""(policy, rate in bits per second, port driver) -> elements."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """``control_ports``: TCP ports, at either end, that belong to the control lane."""
@@ -126,7 +130,7 @@ class _Known:
     """What the agents have reported, looked up by name."""
 
     nodes: Mapping[str, NodeInventory]
-    ports: Mapping[PortKey, PortInventory]
+    placement: Placement
 
 
 def plan(
@@ -138,9 +142,11 @@ def plan(
     """The desired state of every node that has reported an inventory."""
     among = targets(fabric)
     placement = place(fabric, among, inventories)
-    known = _Known({i.node: i for i in inventories}, placement.ports)
+    known = _Known({i.node: i for i in inventories}, placement)
     every = claims(policies, among)
-    outcomes = [_scope(c, known, options) for c in every if len(c.policies) == 1]
+    # Thousands of ports share a few rates and policies: each pair is rendered once.
+    render = cache(lambda policy, rate, driver: dict(PORT_DRIVERS)[driver](policy, rate, options))
+    outcomes = [_scope(c, known, render) for c in every if len(c.policies) == 1]
     scopes = [o for o in outcomes if isinstance(o, ScopePlan)]
     selections = tuple(Selection(p.name, tuple(t.port for t in selected(p, among))) for p in policies)
     notes = [
@@ -170,18 +176,18 @@ def _absent(every: Iterable[Claim], known: _Known) -> Iterable[str]:
     return [f"node {n}: no agent has reported, {k} selected ports wait" for n, k in waiting.items() if k]
 
 
-def _scope(claim: Claim, known: _Known, options: PlanOptions) -> ScopePlan | str:
+def _scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     """The scope, or why there is none; an empty reason when another note says it."""
     if claim.kind is ScopeKind.FABRIC:
         return _fabric_scope(claim, known)
-    return _port_scope(claim, known, options)
+    return _port_scope(claim, known, render)
 
 
-def _port_scope(claim: Claim, known: _Known, options: PlanOptions) -> ScopePlan | str:
+def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     (target,), (policy,) = claim.targets, claim.policies
-    if target.port.node not in known.nodes:
+    if target.port.node not in known.nodes or target.port in known.placement.doubled:
         return ""
-    port = known.ports.get(target.port)
+    port = known.placement.ports.get(target.port)
     if port is None:
         return f"port {target.port} was not found by its agent, by GUID, PCI address or name"
     driver = _choose([name for name, _ in PORT_DRIVERS], port.offers)
@@ -192,7 +198,7 @@ def _port_scope(claim: Claim, known: _Known, options: PlanOptions) -> ScopePlan 
         return f"port {target.port} has no known rate: give its link one in the fabric file"
     if rate < MIN_PORT_RATE_BPS:
         return f"port {target.port} has {rate} bit/s, too few to split: {MIN_PORT_RATE_BPS} are needed"
-    elements = dict(PORT_DRIVERS)[driver](policy, rate, options)
+    elements = render(policy, rate, driver)
     return ScopePlan(
         target.port.node, claim.kind, port.name, driver, policy.mode, policy.name, elements, policy.lanes,
         (target.port,),
@@ -235,9 +241,7 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
 def _fabric_notes(scopes: Iterable[ScopePlan], among: tuple[Target, ...]) -> Iterable[str]:
     """A subnet manager programs every port of its subnet, the unselected too."""
     subnets = {t.port: t.subnet for t in among if t.link_layer is LinkLayer.INFINIBAND}
-    for scope in scopes:
-        if scope.kind is not ScopeKind.FABRIC:
-            continue
+    for scope in (s for s in scopes if s.kind is ScopeKind.FABRIC):
         subnet = subnets[scope.ports[0]]
         total = sum(s == subnet for p, s in subnets.items())
         if total > len(scope.ports):

@@ -96,7 +96,7 @@ def strictness(lanes: Lanes) -> Iterator[Problem]:
             reason = "a strict lane takes up to its limit: say strict or share, not both"
             yield Problem(f"{lane.path}.share", f"{lane.value.share:g}", reason)
         if lane.value.priority >= first:
-            reason = f"a strict lane is served before lanes with a share: give it a priority below {first}"
+            reason = f"a strict lane is served first: its priority must be below that of every lane with a share ({first})"
             yield Problem(f"{lane.path}.priority", str(lane.value.priority), reason)
     yield from _twice(
         ((f"{x.path}.priority", str(x.value.priority)) for x in strict), "priority of a strict lane"
@@ -104,14 +104,19 @@ def strictness(lanes: Lanes) -> Iterator[Problem]:
 
 
 def shares(lanes: Lanes, path: str) -> Iterator[Problem]:
-    """Shares add up, and each stands below its lane's limit."""
+    """Shares add up, each stands below its lane's limit, and a lane with a limit has a priority of its own."""
     total = sum((exact(x.value.share) for x in lanes), Fraction(0))
     if total > 1:
         yield Problem(
             f"{path}.lanes", f"{float(total):.4%}", "shares add up to more than 100 %: make them smaller"
         )
+    crowd = Counter(x.value.priority for x in lanes)
     for lane in lanes:
         share, limit = lane.value.share, lane.value.limit
+        if limit < 1 and crowd[lane.value.priority] > 1:
+            # htb: a lane that waits for its ceiling loses its turn, and the others take what was to be its part.
+            reason = "lanes of one priority split what is left over, and a limit upsets the split: give it a priority of its own"
+            yield Problem(f"{lane.path}.limit", f"{limit:g}", reason)
         if not limit:
             yield Problem(f"{lane.path}.limit", "0", "a lane that may use nothing: give it a limit above 0")
         elif share > limit:

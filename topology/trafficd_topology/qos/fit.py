@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from trafficd_topology.qos.lanes import Lane, LaneSet, LaneUse
-from trafficd_topology.qos.shares import IB_PACKET_BYTES, compile_ib_shares, guarantees
+from trafficd_topology.qos.shares import IB_PACKET_BYTES, all_busy, guarantees
 from trafficd_topology.qos.vlarb import (
     COMMON_ENTRIES,
     LIMIT_BYTES,
@@ -45,7 +45,7 @@ def derive_tables(lanes: LaneSet) -> IbTables:
 
 
 def _error(lanes: LaneSet, tables: IbTables) -> float:
-    everyone = compile_ib_shares(lanes, tables)[0]
+    everyone = all_busy(lanes, tables)
     wanted = zip(lanes.lanes, guarantees(lanes.lanes), strict=True)
     return max(abs(everyone.ratio(lane.name) - float(part)) for lane, part in wanted)
 

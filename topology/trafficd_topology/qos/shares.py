@@ -143,12 +143,17 @@ def compile_ib_shares(
 
     IBA 1.4 section 7.6.9. A lane's VL is its id.
     """
-    cases = []
-    for backlogged in _sets(lanes):
-        by_vl = _arbitrate(tables, frozenset(x.id for x in backlogged), packet_bytes)
-        got = {x.name: by_vl.get(x.id, _NONE) for x in backlogged}
-        cases.append(_case(backlogged, got))
-    return tuple(cases)
+    return tuple(_ib_case(s, tables, packet_bytes) for s in _sets(lanes))
+
+
+def _ib_case(backlogged: Sequence[Lane], tables: IbTables, packet_bytes: int) -> ContentionCase:
+    by_vl = _arbitrate(tables, frozenset(x.id for x in backlogged), packet_bytes)
+    return _case(backlogged, {x.name: by_vl.get(x.id, _NONE) for x in backlogged})
+
+
+def all_busy(lanes: LaneSet, tables: IbTables) -> ContentionCase:
+    """The case of ``compile_ib_shares`` in which every lane is backlogged."""
+    return _ib_case(sorted(lanes.lanes, key=lambda x: x.id), tables, IB_PACKET_BYTES)
 
 
 def starved(cases: Iterable[ContentionCase]) -> tuple[str, ...]:
