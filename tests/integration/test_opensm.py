@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from lab.ibbench import FOUR_VLS, helper_env, overwrite, paper
 from lab.ibsim import FatTree, IbLab, IbLabError, ib_lab, wait_until
+from lab.smpquery import padded, read_ports
 
 from trafficd_agent.driver import BusyError, ForeignError, GoneError, RefusedError
 from trafficd_agent.drivers.opensm import FabricPorts, OpensmDriver, OpensmOptions
@@ -98,25 +99,6 @@ def laned(rig: Rig) -> Rig:
     return rig
 
 
-def by_smpquery(lab: IbLab) -> dict[str, set[str]]:
-    """Table -> every distinct content that smpquery finds on any port, and how many ports it asked."""
-    found: dict[str, set[str]] = {"low": set(), "high": set(), "sl2vl": set(), "ports": set()}
-    # CA 5 1 0x... 4x HDR - SW 2 2 0x... ( 'Hca2' - 'Leaf1' )
-    for lid, port in re.findall(
-        r"^(?:CA|SW) +(\d+) +(\d+) ", lab.run("Hca3", "ibnetdiscover", "-p"), re.MULTILINE
-    ):
-        arb = lab.run("Hca3", "smpquery", "vlarb", lid, port)
-        vls = re.findall(r"^VL    : \|(.*)\|$", arb, re.MULTILINE)
-        weights = re.findall(r"^WEIGHT: \|(.*)\|$", arb, re.MULTILINE)
-        for table, v, w in zip(("low", "high"), vls, weights, strict=True):
-            pairs = zip(v.split("|"), w.split("|"), strict=True)
-            found[table].add(",".join(f"{int(a, 16)}:{int(b, 16)}" for a, b in pairs))
-        rows = re.findall(r"out +\d+: \|(.*)\|", lab.run("Hca3", "smpquery", "sl2vl", lid, port))
-        found["sl2vl"] |= {row.replace(" ", "").replace("|", ",") for row in rows}
-        found["ports"].add(f"{lid}/{port}")
-    return found
-
-
 def test_paper_values_reach_every_port_and_smpquery_agrees(rig: Rig) -> None:
     assert rig.driver.probe("ib").supported
     assert rig.driver.fabric_ports("ib") == FabricPorts(24, 4, 4)
@@ -124,12 +106,15 @@ def test_paper_values_reach_every_port_and_smpquery_agrees(rig: Rig) -> None:
     assert rig.apply(paper()) is Disruption.HITLESS
     assert rig.text() == PAPER
     assert rig.driver.read("ib").unreadable == {"high_limit"}
-    found = by_smpquery(rig.lab)
-    assert len(found.pop("ports")) == FatTree().ports == 24
-    assert found == {
-        "high": {"0:192,1:192,2:0,3:192,0:0,0:0,0:0,0:0"},
-        "low": {"0:192,1:192,2:64,3:192,0:0,0:0,0:0,0:0"},
-        "sl2vl": {"0,1,2,3" + ",0" * 12},
+    ports = read_ports(rig.lab, "Hca3")
+    assert len(ports) == FatTree().ports == 24
+    assert {(p.high, p.low, p.sl2vl, p.operational_vls) for p in ports} == {
+        (
+            "0:192,1:192,2:0,3:192,0:0,0:0,0:0,0:0",
+            "0:192,1:192,2:64,3:192,0:0,0:0,0:0,0:0",
+            frozenset({"0,1,2,3" + ",0" * 12}),
+            "VL0-3",
+        )
     }
 
 
@@ -141,7 +126,7 @@ def test_applied_twice_changed_and_returned(rig: Rig) -> None:
     assert rig.lab.conf.stat().st_ino == status.st_ino  # nothing to do, nothing written
     rig.apply(kv_weight(128))
     assert rig.text() == render(kv_weight(128))
-    assert by_smpquery(rig.lab)["low"] == {"0:192,1:192,2:128,3:192,0:0,0:0,0:0,0:0"}
+    assert {p.low for p in read_ports(rig.lab, "Hca3")} == {padded("0:192,1:192,2:128,3:192")}
     rig.apply(as_found)
     assert (rig.driver.read("ib").state, rig.lab.conf.read_bytes()) == (as_found, file)
 

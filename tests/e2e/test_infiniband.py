@@ -1,0 +1,68 @@
+"""A policy file to every port of a simulated subnet and back, through a real controller, agent and OpenSM."""
+
+from collections.abc import Iterator
+
+import pytest
+from demo.infiniband import POLICY, Plane, desired, holds, plane, run
+from lab.ibbench import FOUR_VLS, LEAF1_LID, overwrite
+from lab.ibsim import ib_lab
+from lab.smpquery import read_ports
+
+from trafficd.api.v1 import agent_pb2
+
+pytestmark = pytest.mark.ib
+
+
+@pytest.fixture
+def up() -> Iterator[Plane]:
+    with ib_lab(FOUR_VLS) as lab, plane(lab) as made:
+        made.wait("the agent connects", made.connected)
+        yield made
+
+
+def scope(up: Plane) -> agent_pb2.ScopeStatus:
+    found = up.fabric()
+    assert found is not None
+    return found
+
+
+def equal_ports(up: Plane) -> int:
+    wanted = desired(POLICY)
+    return sum(holds(p, wanted) for p in read_ports(up.lab, "Hca3"))
+
+
+def test_the_demo_leg() -> None:
+    leg = run()
+    assert (leg.ports, leg.equal, leg.verified, leg.unreadable) == (24, 24, True, ("high_limit",))
+    assert leg.seconds < 10
+
+
+def test_drift_is_repaired_and_a_policy_that_ends_leaves_the_file_as_it_was(up: Plane) -> None:
+    as_found = up.lab.conf.read_bytes()
+    up.write_policy(POLICY)
+    up.wait("verified", up.fabric)
+    assert equal_ports(up) == 24
+    overwrite(up.lab, LEAF1_LID, "0x18", "0x30002", "000a")
+    assert equal_ports(up) == 23
+    up.wait("repaired", lambda: (s := up.fabric()) is not None and s.repairs == 1)
+    assert equal_ports(up) == 24
+    assert scope(up).drift_cause
+    up.write_policy("version: 1\npolicies: []\n")
+    up.wait("as found", lambda: up.lab.conf.read_bytes() == as_found)
+
+
+def test_opensm_dies_and_comes_back(up: Plane) -> None:
+    up.write_policy(POLICY)
+    up.wait("verified", up.fabric)
+    up.lab.stop_opensm()
+    up.wait("said so", lambda: "no OpenSM runs" in messages(up))
+    assert equal_ports(up) == 24
+    up.lab.start_opensm()
+    up.wait("verified again", lambda: up.fabric() is not None and "no OpenSM runs" not in messages(up))
+    assert equal_ports(up) == 24
+
+
+def messages(up: Plane) -> str:
+    status = up.status()
+    nodes = status.nodes if status is not None else ()
+    return " ".join(c.message for n in nodes for s in n.scopes for c in s.conditions)
