@@ -93,7 +93,7 @@ class Subnet:
 
 
 def lines(subnet: Subnet) -> list[str]:
-    return [encode(r) for r in walk(subnet)]
+    return [encode(r) for r in walk(subnet, tables=True)]
 
 
 def sixteen(n: int) -> str:
@@ -125,6 +125,7 @@ def test_the_walk_finds_every_port_with_a_link_once() -> None:
     assert lines(subnet) == WHOLE
     assert all(bool(t.lid) != bool(t.path) for t in subnet.asked if t != Target())
     assert sm_activity(subnet) == 123456
+    assert [encode(r) for r in walk(subnet, tables=False)] == [x for x in WHOLE if x.startswith("port")]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from trafficd_agent.drivers.opensm.conf import read_conf, write_conf
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.process import DEFAULT_LOG, Process, find, hang_up
 from trafficd_agent.drivers.opensm.smp import Smp
-from trafficd_agent.drivers.opensm.survey import Survey
+from trafficd_agent.drivers.opensm.survey import Port
 from trafficd_agent.drivers.opensm.sweep import POLL_SECONDS, Activity, mark, refusal, since, swept
 from trafficd_topology.diff import Change
 from trafficd_topology.parsers.opensm_conf import (
@@ -37,7 +37,7 @@ class _Job:
     smp: Smp
     process: Process
     text: str
-    survey: Survey
+    ports: tuple[Port, ...]
 
     @property
     def conf(self) -> Path:
@@ -72,7 +72,7 @@ def commit(options: OpensmOptions, smp: Smp, changes: tuple[Change, ...]) -> Non
         raise BusyError(
             f"fabric {options.fabric}: OpenSM (pid {process.pid}) is stopped: continue it with kill -CONT {process.pid}"
         )
-    job = _Job(options, smp, process, read_conf(Path(options.conf)), smp.survey())
+    job = _Job(options, smp, process, read_conf(Path(options.conf)), smp.ports().ports)
     now = parse_conf(job.text)
     if sentences := foreign(job.conf, now):
         raise ForeignError(sentences[0])
@@ -108,7 +108,7 @@ def _checked(job: _Job, new: Options, final: Mapping[str, str]) -> Limits:
     A change of the operational VLs puts every value to the test, else those that change.
     """
     fewer = "max_op_vls" in new
-    limits = tables.limits(job.survey.ports, final.get("max_op_vls") if fewer else None)
+    limits = tables.limits(job.ports, final.get("max_op_vls") if fewer else None)
     tested = {k: v for k, v in final.items() if k in MANAGED and (fewer or k in new)}
     if problems := check_options(tested, limits):
         raise RefusedError(f"{job.where}: {'; '.join(map(str, problems))}")
@@ -125,7 +125,7 @@ def _program(job: _Job, new: Options) -> None:
     """Write the file, signal, and wait until OpenSM has swept the subnet. Raises DriverError."""
     write_conf(job.conf, edit_conf(job.text, new))
     start = mark(_log(job))
-    activity = Activity(job.smp.activity, len(job.survey.ports), time.monotonic())
+    activity = Activity(job.smp.activity, len(job.ports), time.monotonic())
     hang_up(job.process)
     until = time.monotonic() + job.options.sweep_seconds
     while not (swept(since(start), start) or activity.settled(time.monotonic())):

@@ -97,7 +97,7 @@ class OpensmDriver:
 
     def fabric_ports(self, scope: str) -> FabricPorts:
         """What the subnet manager serves. Raises DriverError."""
-        survey = self._fabric(scope).smp.survey()
+        survey = self._fabric(scope).smp.ports()
         least = tables.limits(survey.ports, None).vls
         most = max(tables.limits((p,), None).vls for p in survey.ports)
         return FabricPorts(len(survey.ports), least, most)

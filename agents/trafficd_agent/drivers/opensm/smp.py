@@ -30,7 +30,14 @@ class Smp:
 
     def survey(self) -> Survey:
         """All ports and their tables. Raises DriverError."""
-        lines = self._ask("survey")
+        return self._records("survey")
+
+    def ports(self) -> Survey:
+        """All ports, without their tables: a small part of the packets. Raises DriverError."""
+        return self._records("ports")
+
+    def _records(self, word: str) -> Survey:
+        lines = self._ask(word)
         try:
             survey = gather(map(decode, lines))
         except (ValueError, TypeError) as e:

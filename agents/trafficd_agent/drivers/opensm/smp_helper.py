@@ -1,8 +1,9 @@
 """A process that sends subnet management packets and tells what came back: ``python -m ... [DEVICE PORT]``.
 
 It reads one word a line from its standard input and answers in lines that end with ``end``: ``survey`` (the
-records of ``survey``), ``activity`` (``activity N``, or ``-`` when the subnet manager is silent). A line ``error TEXT`` says what went wrong, for an
-operator. It ends when its input does. A library that hangs or crashes takes down this process only.
+records of the module ``survey``), ``ports`` (the same without tables), ``activity`` (``activity N``, or ``-`` when
+the subnet manager is silent). A line ``error TEXT`` says what went wrong, for an operator. It ends when its input
+does. A library that hangs or crashes takes down this process only.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def _activity(port: MadPort) -> str:
 
 
 def _answer(port: MadPort, word: str) -> Iterator[str]:
-    if word == "survey":
-        yield from map(encode, walk(port))
+    if word in {"survey", "ports"}:
+        yield from map(encode, walk(port, tables=word == "survey"))
     elif word == "activity":
         yield _activity(port)
     else:

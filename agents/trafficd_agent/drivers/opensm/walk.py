@@ -66,8 +66,8 @@ def _port(sender: Sender, node: _Node, number: int) -> Port | None:
     return Port(node.guid, number, lid, info[37] >> 4, info[43] >> 4, info[39], info[40], info[38])
 
 
-def walk(sender: Sender) -> Iterator[Record]:
-    """Every port with a link, and everything that did not answer on the way; each port is followed by its tables."""
+def walk(sender: Sender, *, tables: bool) -> Iterator[Record]:
+    """Every port with a link, each followed by its ``tables``, and everything that did not answer on the way."""
     queue: deque[tuple[int, ...]] = deque([()])
     seen: set[tuple[int, int]] = set()
     while queue:
@@ -82,7 +82,7 @@ def walk(sender: Sender) -> Iterator[Record]:
             continue
         seen.add(mark)
         for number in node.numbers():
-            linked = yield from _read_port(sender, node, number)
+            linked = yield from _read_port(sender, node, number, tables=tables)
             if linked and (node.is_switch or not path) and len(path) < MAX_HOPS:
                 queue.append((*path, number))
 
@@ -91,7 +91,7 @@ def _route(path: tuple[int, ...]) -> str:
     return ",".join(map(str, (0, *path)))
 
 
-def _read_port(sender: Sender, node: _Node, number: int) -> Generator[Record, None, bool]:
+def _read_port(sender: Sender, node: _Node, number: int, *, tables: bool) -> Generator[Record, None, bool]:
     try:
         port = _port(sender, node, number)
     except NoAnswerError:
@@ -99,6 +99,7 @@ def _read_port(sender: Sender, node: _Node, number: int) -> Generator[Record, No
         return False
     if port is not None:
         yield port
+    if port is not None and tables:
         yield from _tables(sender, node, port)
     return port is not None
 
