@@ -91,35 +91,31 @@ def _http_address(text: str) -> str:
     return _address(text) if text else ""
 
 
-def _said(problems: Iterable[Problem], where: str) -> _StopError:
-    return _StopError(Code.USAGE, *(f"{where}: {p}" for p in problems))
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise _StopError(Code.USAGE, f"cannot read {path}: {e.strerror}") from e
 
 
-def _config(args: argparse.Namespace) -> Config:
-    """The settings file with the command line over it."""
-    config = default_config()
+def _settings(args: argparse.Namespace) -> tuple[Config, DriverTable]:
+    """The settings file with the command line over it, and the drivers it asks for; every problem at once."""
+    config, problems = default_config(), tuple[Problem, ...]()
     if args.config is not None:
-        try:
-            text = args.config.read_bytes()
-        except OSError as e:
-            raise _StopError(Code.USAGE, f"cannot read {args.config}: {e.strerror}") from e
-        parsed, problems = parse_config(text)
-        if parsed is None:
-            raise _said(problems, str(args.config))
-        config = parsed
-    named = {"node": "node", "sysfs": "sysfs", "state_dir": "state_dir", "http": "http"}
-    over = {field: v for name, field in named.items() if (v := getattr(args, name, None)) is not None}
-    config = replace(config, **over)
+        parsed, problems = parse_config(_text(args.config))
+        config = parsed or config
+    drivers, more = bind(config)
+    if problems or more:
+        raise _StopError(Code.USAGE, *(f"{args.config or 'settings'}: {p}" for p in (*problems, *more)))
+    return _overridden(config, args), drivers
+
+
+def _overridden(config: Config, args: argparse.Namespace) -> Config:
+    names = ("node", "sysfs", "state_dir", "http")
+    config = replace(config, **{n: v for n in names if (v := getattr(args, n, None)) is not None})
     if controllers := getattr(args, "controller", None):
         config = replace(config, controllers=tuple(controllers))
     return replace(config, insecure=True) if getattr(args, "insecure", False) else config
-
-
-def _bound(args: argparse.Namespace, config: Config) -> DriverTable:
-    table, problems = bind(config)
-    if problems:
-        raise _said(problems, str(args.config or "settings"))
-    return table
 
 
 def _run(args: argparse.Namespace) -> Code:
@@ -128,9 +124,9 @@ def _run(args: argparse.Namespace) -> Code:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    config = _config(args)
+    config, drivers = _settings(args)
     try:
-        run(Plan(config, _bound(args, config), args.forget_controller))
+        run(Plan(config, drivers, args.forget_controller))
     except CannotStartError as e:
         raise _StopError(Code.FAILED, str(e)) from e
     return Code.OK
@@ -167,11 +163,11 @@ def _inventory_table(found: NodeInventory) -> str:
 
 
 def _inventory(args: argparse.Namespace) -> Code:
-    config = _config(args)
+    config, drivers = _settings(args)
     sysfs = Path(config.sysfs)
     root = sysfs.parent if sysfs.name == "sys" else sysfs
     try:
-        found = take_inventory(root, config.node, _bound(args, config))
+        found = take_inventory(root, config.node, drivers)
     except OSError as e:
         raise _StopError(Code.FAILED, f"cannot look for ports below {root}: {e.strerror}") from e
     _print(json.dumps(asdict(found), indent=1) if args.output == "json" else _inventory_table(found))

@@ -66,14 +66,14 @@ ADDRESS = "must be host:port"
 
 
 def parse_config(text: str | bytes) -> tuple[Config | None, tuple[Problem, ...]]:
-    """The settings, or every problem."""
+    """The settings and every problem with them; with problems they are only fit to look for more of them."""
     tree, found = load(text)
     if found:
         return None, found
     m = Mapping(tree, "", problems := list[Problem]())
     config = _config(m)
     m.done()
-    return (None if problems else config), tuple(problems)
+    return config, tuple(problems)
 
 
 def _config(m: Mapping) -> Config:
@@ -114,7 +114,7 @@ def _http(m: Mapping, default: str) -> str:
 def _rules(m: Mapping) -> tuple[DriverRule, ...]:
     rows = [_rule(row, ScopeKind.PORT, "match") for row in m.mappings("ports")]
     rows += [_rule(row, ScopeKind.FABRIC, "name") for row in m.mappings("fabrics")]
-    return tuple(rows)
+    return tuple(r for r in rows if r.driver is not None)
 
 
 def _rule(m: Mapping, kind: ScopeKind, name: str) -> DriverRule:
