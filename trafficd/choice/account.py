@@ -13,8 +13,11 @@ Everything is bytes and seconds. ``now`` may be any clock that does not go back.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
+SETTLE_S = 0.25
+"""It takes up to this long before a read that was just placed shows in its reader's queue."""
 MIN_INTERVAL_S = 0.02
 """Two measurements closer than this are one: their difference is rounding."""
 LEAST_SHARE = 0.25
@@ -42,6 +45,8 @@ class Account:
         "_live",
         "_moved",
         "_price",
+        "_recent",
+        "_recent_size",
         "_sampled_at",
         "_settled",
         "_touched",
@@ -76,6 +81,8 @@ class Account:
         self._expected = 0.0
         self._moved = 0.0
         self._settled = 0.0
+        self._recent: deque[tuple[float, float]] = deque()
+        self._recent_size = 0.0
 
     def outstanding(self, now: float) -> float:
         """Bytes still to come at ``now``."""
@@ -89,6 +96,9 @@ class Account:
         self.reserved += size
         self._expected += size
         self._live += 1
+        self._recent.append((now, size))
+        self._recent_size += size
+        self._settle(now)
         return Shares(self, size, size / self._price, self._epoch)
 
     def remaining(self, part: Shares, now: float) -> float:
@@ -111,15 +121,17 @@ class Account:
     def restate(self, size: float, now: float) -> None:
         """Somebody who sees the queue says it holds ``size`` bytes: that replaces everything known before.
 
-        What exceeds our reservations is unreserved; what falls short was moved already.
+        What exceeds our reservations is unreserved; what falls short was moved already, but for what was reserved
+        so shortly before that it may not be in the queue yet.
         """
         self._advance(now)
+        self._settle(now)
         self._expected += max(0.0, size - self.reserved - self.unreserved)
         if size >= self.reserved:
             self.unreserved = size - self.reserved
         else:
             self.unreserved = 0.0
-            self._scale(size / self.reserved)
+            self._scale(min(1.0, (size + self._recent_size) / self.reserved))
         self._baseline(now)
 
     def reckon(self, least: float) -> None:
@@ -158,6 +170,12 @@ class Account:
             return
         error = measured - self._moved - self._settled
         self._take(min(error, held) if error > 0 else max(error, -self._moved))
+
+    def _settle(self, now: float) -> None:
+        while self._recent and self._recent[0][0] <= now - SETTLE_S:
+            self._recent_size -= self._recent.popleft()[1]
+        if not self._recent:
+            self._recent_size = 0.0
 
     def _advance(self, now: float) -> None:
         elapsed = now - self._touched

@@ -8,7 +8,7 @@ repeated call nor a caller that timed out and chose by itself counts twice.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trafficd.choice.account import Account, Shares
 from trafficd.choice.request import MOST_BYTES, Answer, Lease, LegBytes, Reservation
@@ -32,6 +32,20 @@ class Held:
 def bounded_ttl(ttl_s: float) -> float:
     """Zero or less leaves it to us; none outlives ``MAX_TTL_S``."""
     return min(max(ttl_s, MIN_TTL_S), MAX_TTL_S) if ttl_s > 0 else DEFAULT_TTL_S
+
+
+def _at_most(reservation: Reservation, left: tuple[LegBytes, ...]) -> Reservation:
+    """The reservation, with no more on a NIC than is left there; a NIC that is new keeps what is stated."""
+    limits: dict[str, int] = {}
+    for nic, size in left:
+        limits[nic] = limits.get(nic, 0) + size
+    legs: list[LegBytes] = []
+    for nic, size in reservation.legs:
+        allowed = min(size, limits.get(nic, size))
+        if nic in limits:
+            limits[nic] -= allowed
+        legs.append(LegBytes(nic, allowed))
+    return replace(reservation, legs=tuple(legs))
 
 
 class Ledger:
@@ -70,11 +84,18 @@ class Ledger:
         return self._lease(held, now)
 
     def renew(self, lease_id: str, reservation: Reservation, now: float) -> Lease:
-        """Restate a lease as of now, whether we knew it (a restarted controller does not) or not."""
+        """Restate a lease as of now, whether we knew it (a restarted controller does not) or not.
+
+        A holder that does not follow its read's progress states all of it again: of a lease that we know, what
+        was inferred to have moved stays moved.
+        """
         self.expire(now)
         known = self._leases.get(lease_id)
         twin = self.held(reservation.request_id)
-        answer = known.answer if known is not None else None
+        answer = None
+        if known is not None:
+            answer = known.answer
+            reservation = _at_most(reservation, self.remaining(lease_id, now))
         for old in {id(h): h for h in (known, twin) if h is not None}.values():
             self._end(old, now)
         lease = self._add(lease_id, reservation, now)

@@ -169,8 +169,11 @@ class Reservation:
 
 def reservation_of(plan: Plan, request_id: str, ttl_s: float) -> Reservation:
     """What taking a plan puts on each NIC: every leg loads every NIC that it passes."""
-    legs = tuple(LegBytes(nic, leg.bytes) for leg in plan.legs for nic in leg.nics)
-    return Reservation(request_id, legs, ttl_s)
+    loads: dict[str, int] = {}
+    for leg in plan.legs:
+        for nic in leg.nics:
+            loads[nic] = loads.get(nic, 0) + leg.bytes
+    return Reservation(request_id, tuple([LegBytes(*load) for load in loads.items()]), ttl_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,26 @@ def test_a_report_replaces_what_was_known_and_later_reservations_add_to_it() -> 
     assert ledger.remaining(lease, 3.0) == (LegBytes("a/s0", 500),)
 
 
+def test_what_was_just_reserved_is_not_in_a_reported_queue_yet() -> None:
+    ledger = Ledger("t")
+    account = ledger.account("a/s0")
+    ledger.reserve(bytes_of(1000, request="old", ttl_s=100), 0.0)
+    ledger.reserve(bytes_of(700, request="new", ttl_s=100), 5.0)
+    account.restate(0.0, 5.1)
+    assert ledger.totals(5.1) == {"a/s0": 700}
+    account.restate(0.0, 5.3)
+    assert ledger.totals(5.3) == {}
+
+
+def test_a_renewal_states_no_more_than_is_left_of_what_is_known() -> None:
+    ledger = Ledger("t")
+    account = ledger.account("a/s0")
+    lease = ledger.reserve(bytes_of(1000, ttl_s=100), 0.0)
+    account.restate(400.0, 1.0)
+    ledger.renew(lease.id, bytes_of(1000, ttl_s=100), 2.0)
+    assert ledger.totals(2.0) == {"a/s0": 400}
+
+
 @pytest.mark.parametrize("size", [10**18, 2**64 - 1])
 def test_absurd_sizes_do_not_break_the_sum(size: int) -> None:
     ledger = Ledger("t")
