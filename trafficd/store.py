@@ -165,7 +165,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = EXTRA")
     if (damage := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise StoreError(
-            f"the state file {path} is damaged ({damage}): put back a copy, or move it away to begin anew"
+            f"the state file {path} is damaged ({' '.join(damage.split())}): put back a copy, or move it away to begin anew"
         )
     _migrate(db, version)
 

@@ -72,7 +72,7 @@ async def _until_stopped(controller: Controller, config: ControllerConfig, annou
     async with controller.running():
         state = controller.control.state
         announce(
-            f"trafficd {__version__} serves gRPC on {Address(config.listen.host, controller.grpc_port)} and HTTP on "
+            f"trafficd {__version__} serves gRPC on {' and '.join(map(str, controller.grpc))} and HTTP on "
             f"{Address(config.http.host, controller.http_port)}; "
             f"controller {state.uuid}, generation {state.generation}"
         )

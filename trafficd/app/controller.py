@@ -20,7 +20,7 @@ from trafficd.app.paths import Paths
 from trafficd.app.restore import restored
 from trafficd.app.telemetry import LastHeard
 from trafficd.app.watch import Reloader, watch
-from trafficd.config import ControllerConfig
+from trafficd.config import ControllerConfig, Listen
 from trafficd.core.effects import Effect, Publish
 from trafficd.core.events import Tick
 from trafficd.core.plan import PlanOptions
@@ -49,7 +49,7 @@ class Controller:
 
     def __init__(self, config: ControllerConfig, store: Store) -> None:
         self._config = config
-        ports = {*CONTROL_PORTS, *({config.listen.port} - {0})}
+        ports = {*CONTROL_PORTS, *(at.tcp.port for at in config.listen if at.tcp and at.tcp.port)}
         state = restored(store.load(), PlanOptions(tuple(sorted(ports))))
         self._sessions = Sessions()
         self.control = ControlLoop(state, store, self._deliver)
@@ -61,7 +61,7 @@ class Controller:
         self._serving = False
         self.failed = asyncio.Event()
         self.fault: BaseException | None = None
-        self.grpc_port = 0
+        self.grpc: tuple[Listen, ...] = ()
         self.http_port = 0
 
     def _reloaders_of(self, config: ControllerConfig) -> tuple[Reloader, ...]:
@@ -101,7 +101,7 @@ class Controller:
             )
             stack.callback(web.close)
             self.http_port = web.port
-            self.grpc_port = listen(server, self._config.listen)
+            self.grpc = tuple(listen(server, at) for at in self._config.listen)
             await stack.enter_async_context(self._background(self.control.run()))
             for reloader in self._reloaders:
                 await reloader.look()

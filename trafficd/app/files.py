@@ -55,18 +55,23 @@ def read(path: Path) -> Content:
     """The file's bytes, or why they could not be read. Never raises and never waits on a pipe or device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return _content(path, descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as e:
         return Content(problem=f"cannot read {path}: {e.strerror}; what was accepted last stays in force")
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return Content(problem=f"{path} is no regular file: give the path of a YAML file")
-        try:
-            data = file.read(MAX_TEXT_BYTES + 1)
-        except OSError as e:
-            return Content(problem=f"cannot read {path}: {e.strerror}; what was accepted last stays in force")
-    return (
-        Content(data) if data else Content(problem=f"{path} is empty: what was accepted last stays in force")
-    )
+
+
+def _content(path: Path, descriptor: int) -> Content:
+    """One byte more than is allowed is enough to see that there are too many. Raises OSError."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return Content(problem=f"{path} is no regular file: give the path of a YAML file")
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        data = file.read(MAX_TEXT_BYTES + 1)
+    if not data:
+        return Content(problem=f"{path} is empty: what was accepted last stays in force")
+    return Content(data)
 
 
 def offer_policy(source: str, content: Content) -> PolicyOffered:

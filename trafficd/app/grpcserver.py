@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import grpc
 
-from trafficd.config import Address
+from trafficd.config import Listen
 
 MAX_MESSAGE_BYTES = 32 * 2**20
 """A policy or fabric text has at most 16 MiB; a desired state or snapshot of 10,000 ports about 10 MiB."""
@@ -31,16 +33,17 @@ def new_server() -> grpc.aio.Server:
     return grpc.aio.server(options=OPTIONS)
 
 
-def listen(server: grpc.aio.Server, address: Address) -> int:
-    """Bind; returns the port. Raises ListenError."""
+def listen(server: grpc.aio.Server, address: Listen) -> Listen:
+    """Bind; returns the address with the port that the system chose. Raises ListenError."""
     try:
         port = server.add_insecure_port(str(address))
     except RuntimeError as e:
         raise ListenError(_sentence(address)) from e
     if not port:
         raise ListenError(_sentence(address))
-    return port
+    return replace(address, tcp=replace(address.tcp, port=port)) if address.tcp else address
 
 
-def _sentence(address: Address) -> str:
-    return f"cannot listen for gRPC on {address}: the port is in use or not allowed; choose another with --listen"
+def _sentence(address: Listen) -> str:
+    what = "the port is in use or not allowed" if address.tcp else "the directory is missing or not writable"
+    return f"cannot listen for gRPC on {address}: {what}; choose another with --listen"

@@ -15,7 +15,9 @@ from trafficd.config import (
     DEFAULT_STATE,
     Address,
     ControllerConfig,
+    Listen,
     parse_address,
+    parse_listen,
 )
 
 
@@ -24,6 +26,26 @@ def _address(text: str) -> Address:
         return parse_address(text)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _listen(text: str) -> Listen:
+    try:
+        return parse_listen(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _listens(args: argparse.Namespace) -> tuple[Listen, ...]:
+    """Raises CliError for an address that others reach, without leave for plain text."""
+    listens = tuple(args.listen or [parse_listen(DEFAULT_LISTEN)])
+    exposed = [str(at) for at in listens if not at.local]
+    if exposed and not args.insecure:
+        raise CliError(
+            Exit.USAGE,
+            f"{', '.join(exposed)} would speak plain text to other machines: listen on loopback or a Unix socket, "
+            "or allow it with --insecure",
+        )
+    return listens
 
 
 def _seconds(text: str) -> float:
@@ -58,10 +80,15 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument(
         "--listen",
-        type=_address,
-        default=DEFAULT_LISTEN,
-        metavar="HOST:PORT",
-        help=f"gRPC (default {DEFAULT_LISTEN})",
+        type=_listen,
+        action="append",
+        metavar="ADDRESS",
+        help=f"gRPC: host:port or unix:/path, may be given several times (default {DEFAULT_LISTEN})",
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow plain text on addresses that other machines reach: whoever reaches them may program lanes",
     )
     parser.add_argument(
         "--http",
@@ -96,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     config = ControllerConfig(
-        listen=args.listen,
+        listen=_listens(args),
         http=args.http,
         state=args.state,
         policy=args.policy,
