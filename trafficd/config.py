@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 DEFAULT_LISTEN = "127.0.0.1:7600"
@@ -30,11 +31,49 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+UNIX = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One gRPC address: TCP, or a Unix socket by its path."""
+
+    tcp: Address | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        return str(self.tcp) if self.tcp else f"{UNIX}{self.path}"
+
+    @property
+    def local(self) -> bool:
+        """Reached from this machine alone, so that plain text is nobody else's to read."""
+        if self.tcp is None:
+            return True
+        if self.tcp.host == "localhost":
+            return True
+        try:
+            return ip_address(self.tcp.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_listen(text: str) -> Listen:
+    """``host:port`` or ``unix:/absolute/path``. Raises ValueError with one sentence."""
+    if not text.startswith(UNIX):
+        return Listen(tcp=parse_address(text))
+    path = text.removeprefix(UNIX)
+    if not path.startswith("/"):
+        raise ValueError(
+            f"{text!r} is no address: write unix: and an absolute path, such as unix:/run/trafficd.sock"
+        )
+    return Listen(path=path)
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerConfig:
     """Everything ``trafficd serve`` can be told; the addresses have defaults of their own above."""
 
-    listen: Address
+    listen: tuple[Listen, ...]
     """gRPC: agents, schedulers and operators."""
     http: Address
     """/metrics, /healthz and /readyz."""

@@ -2,10 +2,12 @@
 
 Runs inside a node's namespace and takes orders as JSON lines on standard input, answers on standard output:
 
-- ``{"do": "serve", "port": N, "rate_bps": R?}`` KV server: a client asks for bytes with a DSCP, and the server marks
+- ``{"do": "serve", "port": N}`` KV server: a client asks for bytes with a DSCP, and the server marks
   what it sends, as the responder of an RDMA READ does.
 - ``{"do": "sink", "port": N}`` swallows whatever comes (the prefill end of a decode-side read, bursts).
 - ``{"do": "echo", "port": N}`` answers every 64 bytes with 64 bytes (the far end of a probe).
+- ``{"do": "flood", "id": X, "peer": A, "rate_bps": R, "seconds": S, "dscp": D}`` and ``{"do": "drain", "port": N}``:
+  foreign datagrams.
 - ``{"do": "read", "id": X, "server": A, "bytes": N, "dscp": D, "forward": A or null}`` one KV read, forwarded over
   the compute network where asked; answers when the last byte has arrived at its end.
 - ``{"do": "stream", "id": X, ..., "seconds": S}`` reads for S seconds; answers with the bytes that arrived.
@@ -201,6 +203,31 @@ def do_probe(order: dict[str, Any]) -> None:
     say(id=order["id"], seconds=times)
 
 
+def do_flood(order: dict[str, Any]) -> None:
+    """Datagrams at a constant rate: somebody else's traffic."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    mark(sock, order["dscp"])
+    peer, payload = (order["peer"][0], order["peer"][1]), bytes(1400)
+    start = time.monotonic()
+    sent, until = 0, start + order["seconds"]
+    while (now := time.monotonic()) < until:
+        due = int((now - start) * order["rate_bps"] / 8 / len(payload)) - sent
+        for _ in range(due):
+            sock.sendto(payload, peer)
+        sent += due
+        time.sleep(0.001)
+    say(id=order["id"], bytes=sent * len(payload))
+
+
+def drain(port: int) -> None:
+    """Swallow datagrams."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", port))
+    say(ready=port)
+    while True:
+        sock.recv(2048)
+
+
 DO: dict[str, Callable[[dict[str, Any]], None]] = {
     "serve": lambda o: listen(o["port"], send_kv),
     "sink": lambda o: listen(o["port"], swallow),
@@ -209,6 +236,8 @@ DO: dict[str, Callable[[dict[str, Any]], None]] = {
     "stream": do_stream,
     "burst": do_burst,
     "probe": do_probe,
+    "flood": do_flood,
+    "drain": lambda o: drain(o["port"]),
 }
 
 
