@@ -25,6 +25,8 @@ CONTROL_TIMEOUT_S = 1.0
 """For renewals and releases, which nobody waits for."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
+_SPREAD = random.Random()
+"""Our own: the process's random numbers are its owner's."""
 NOT_ASKED = "the controller did not answer lately and is left alone for a moment"
 
 
@@ -36,7 +38,7 @@ def client_name() -> str:
 def pause_s(failures: int) -> float:
     """How long to wait before a broken stream is opened again; spread so that clients do not come all at once."""
     longest: float = min(FIRST_PAUSE_S * 2.0 ** min(failures, 10), LONGEST_PAUSE_S)
-    return longest * random.uniform(0.5, 1.0)
+    return longest * _SPREAD.uniform(0.5, 1.0)
 
 
 def reason(error: Exception, timeout_s: float) -> str:
