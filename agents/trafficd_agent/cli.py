@@ -198,11 +198,8 @@ def _scope_row(scope: Any) -> tuple[str, ...]:
 
 def _status_table(status: Any) -> str:
     c, a = status["controller"], status["accepted"]
-    link = (
-        f"connected to {c['address']}"
-        if c["connected"]
-        else f"not connected ({c['problem'] or 'not dialled yet'})"
-    )
+    link = f"connected to {c['address']}" if c["connected"] else "not connected"
+    link += f" ({c['problem']})" if c["problem"] else ""
     lines = [
         f"node {status['node']}, agent {status['version']}",
         f"controller {c['uuid'] or '(none followed yet)'}: {link}",

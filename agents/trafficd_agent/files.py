@@ -132,7 +132,7 @@ class Files:
         except FileNotFoundError:
             return None
         except OSError as e:
-            self.problems.append(f"cannot read {path}: {e.strerror}; correct its permissions")
+            self._note(f"cannot read {path}: {e.strerror}; correct its permissions")
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             self._distrust(path, e)
         return None
@@ -143,7 +143,11 @@ class Files:
             where = f"moved aside to {aside(path).name}"
         except OSError as e:
             where = f"could not be moved aside: {e.strerror}"
-        self.problems.append(f"{path} cannot be trusted ({why}) and was {where}")
+        self._note(f"{path} cannot be trusted ({why}) and was {where}")
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def accepted(self) -> Desired | None:
         found: Desired | None = self.load(self.directory / "accepted.json", _desired)

@@ -178,6 +178,7 @@ class Agent:
         try:
             await asyncio.to_thread(self.files.keep_accepted, desired)
         except SaveError as e:
+            log.error("generation %s is not accepted: %s", desired.generation, e)  # noqa: TRY400 - it says it all
             self.controller = replace(self.controller, problem=str(e))
             return refuse(str(e))
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6
+from socketserver import TCPServer
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,11 @@ def _handler(pages: Pages) -> type[BaseHTTPRequestHandler]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """As inherited, without asking name servers for the name of our own address."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as inherited
         log.debug("a page was not delivered to %s", client_address)

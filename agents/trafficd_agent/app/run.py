@@ -202,7 +202,13 @@ class Running:
 
     async def _look_for_hardware(self) -> None:
         try:
-            found = await asyncio.to_thread(take_inventory, self.root, self.config.node, self.plan.drivers)
+            look = asyncio.to_thread(take_inventory, self.root, self.config.node, self.plan.drivers)
+            found = await asyncio.wait_for(look, INVENTORY_S)
+        except TimeoutError:
+            log.warning(
+                "a driver did not say within %g s what it can do: the ports known before stay", INVENTORY_S
+            )
+            return
         except OSError as e:
             log.warning("cannot look for ports: %s", e)
             return

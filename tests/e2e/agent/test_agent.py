@@ -193,6 +193,9 @@ def test_a_driver_that_hangs_holds_up_its_own_port_alone(agent: AgentProcess, co
     controller.wait_ready("c1", "True 2: Verified")
     assert (name_of(agent.holds("c0")), name_of(agent.holds("c1"))) == ("empty", "B")
     assert main(["status", "--http", agent.http()]) == Code.NOT_READY
+    assert agent.end() == 0, "a driver that hangs does not keep the process from ending"
+    agent.start()
+    wait_for("hung", lambda: controller.ready("c0").endswith("DriverHung"), lambda: controller.ready("c0"))
     agent.behave()
     controller.wait_ready("c0", "True 2: Verified")
     assert name_of(agent.holds("c0")) == "A"

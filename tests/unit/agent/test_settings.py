@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,13 @@ def test_a_control_file_that_is_wrong_is_the_device_that_fails(tmp_path: Path) -
     assert driver.probe("c0").supported
     control.write_text("scopes: 7")
     assert driver.probe("c0").reason == f"{control}: scopes: must be a list (found 7)"
+
+
+def test_the_examples_of_the_manual_are_settings() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "agent.md").read_text()
+    settings, trial, control = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    for example in (settings, trial):
+        config, problems = parse_config(example)
+        assert config is not None
+        assert (problems, bind(config)[1]) == ((), ())
+    assert parse_control(control)[1] == ()
