@@ -225,9 +225,7 @@ def _write(db: sqlite3.Connection, before: Saved | None, after: Saved) -> None:
         _replace(db, "digest", list(after.digests))
 
 
-def _replace(
-    db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]
-) -> None:
+def _replace(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     """All rows of a table; ``table`` is a word of this module."""
     db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from this module, never input
     if rows:

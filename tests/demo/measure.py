@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from demo.workers import Worker, wait_all
-from lab.cluster import COMPUTE, STORAGE, Cluster, wait_for
+from lab.cluster import COMPUTE, RATES, STORAGE, Cluster, wait_for
 
 MODEL, KV, UNMARKED = 24, 32, 0
 SERVE_PORT, SINK_PORT, ECHO_PORT, FLOOD_PORT = 9000, 9001, 9002, 9003
@@ -112,7 +112,12 @@ def split(traffic: Traffic, seconds: float) -> float:
     reader = traffic.nodes["p1"]
 
     def streams(dscp: int) -> list[tuple[Worker, str]]:
-        order = {"server": [COMPUTE["d1"], SERVE_PORT], "bytes": 4 * READ_BYTES, "seconds": seconds, "dscp": dscp}
+        order = {
+            "server": [COMPUTE["d1"], SERVE_PORT],
+            "bytes": 4 * READ_BYTES,
+            "seconds": seconds,
+            "dscp": dscp,
+        }
         return [(reader, reader.order("stream", **order)) for _ in range(KV_STREAMS)]
 
     model, kv = streams(MODEL), streams(KV)
@@ -136,7 +141,11 @@ Chooser = Callable[[Pair, str], tuple[str, Callable[[], None]]]
 def reads(traffic: Traffic, choose: Chooser, seconds: float, in_flight: int = 6, warm: float = 1.0) -> float:
     """Aggregate goodput of closed-loop KV reads by two pairs while d2's storage NIC is half full of foreign traffic."""
     flood = traffic.nodes["st1"].order(
-        "flood", peer=[STORAGE["d2"], FLOOD_PORT], rate_bps=50_000_000, seconds=seconds + warm + 0.5, dscp=UNMARKED
+        "flood",
+        peer=[STORAGE["d2"], FLOOD_PORT],
+        rate_bps=RATES["d2"] // 2,
+        seconds=seconds + warm + 0.5,
+        dscp=UNMARKED,
     )
     pairs = [Pair("p1", "d1"), Pair("p2", "d2")]
     start = time.monotonic() + warm

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-
 from lab.netns import Cable, Lab, lab
+
 from trafficd.api.v1 import policy_pb2, policy_pb2_grpc, qos_pb2
 
 MBIT = 10**6
 RATES = {"p1": 50 * MBIT, "p2": 100 * MBIT, "d1": 100 * MBIT, "d2": 100 * MBIT, "st1": 400 * MBIT}
-"""Storage NICs; that of p1 runs at half rate. Compute NICs all have 100 Mbit/s."""
+"""Storage NICs: that of p1 runs at half rate."""
+COMPUTE_BPS = 100 * MBIT
 COMPUTE = {name: f"10.77.1.{i}" for i, name in enumerate(("p1", "p2", "d1", "d2", "ctl"), 1)}
 STORAGE = {name: f"10.77.2.{i}" for i, name in enumerate(("p1", "p2", "d1", "d2", "ctl", "st1"), 1)}
 BRIDGES = {"csw": "10.77.1.100/24", "ssw": "10.77.2.100/24"}
@@ -41,7 +42,7 @@ class ClusterError(Exception):
 
 
 def cables() -> list[Cable]:
-    compute = [Cable(n, "c0", "csw", f"{a}/24", 100 * MBIT) for n, a in COMPUTE.items()]
+    compute = [Cable(n, "c0", "csw", f"{a}/24", COMPUTE_BPS) for n, a in COMPUTE.items()]
     storage = [Cable(n, "s0", "ssw", f"{a}/24", RATES.get(n, 100 * MBIT)) for n, a in STORAGE.items()]
     return compute + storage
 
@@ -121,29 +122,44 @@ class Cluster:
         fresh.write_text(text)
         fresh.replace(self.policy_file)
 
-    def wait_verified(self, since: tuple[int, int] = (0, 0), scopes: int = 1) -> float:
-        """Wait until every scope of every node has verified one generation above ``since``; returns seconds."""
+    def _settled(self, scopes: int, ready: Callable[[Any], bool]) -> bool:
+        """Every node acknowledged the controller's generation, and every one of ``scopes`` scopes is ``ready``."""
+        try:
+            status = self.status()
+        except grpc.RpcError:
+            return False
+        found = [s for node in status.nodes for s in node.scopes]
+        current = all(n.acknowledged == status.generation for n in status.nodes)
+        return current and len(found) == scopes and all(ready(s) for s in found)
 
-        def verified() -> bool:
-            try:
-                status = self.status()
-            except grpc.RpcError:
-                return False
-            now = (status.generation.epoch, status.generation.number)
-            found = [s for node in status.nodes for s in node.scopes]
-            return now > since and len(found) >= scopes and all(is_verified(s, now) for s in found)
+    def wait_observed(self, scopes: int) -> float:
+        """Wait until every scope was read in observe mode; returns seconds."""
+        ready = _is(qos_pb2.CONDITION_TYPE_READY, qos_pb2.MODE_OBSERVE)
+        return wait_for(f"ports observed (see {self.dir}/*.log)", lambda: self._settled(scopes, ready))
 
-        return wait_for(f"lanes verified (see {self.dir}/*.log)", verified)
+    def wait_verified(self, scopes: int) -> float:
+        """Wait until every scope is verified in enforce mode; returns seconds."""
+        ready = _is(qos_pb2.CONDITION_TYPE_VERIFIED, qos_pb2.MODE_ENFORCE)
+        return wait_for(f"lanes verified (see {self.dir}/*.log)", lambda: self._settled(scopes, ready))
+
+    def change_policy(self, text: str, scopes: int) -> float:
+        """Write a policy that enforces; returns seconds until it is verified everywhere."""
+        before, start = self.generation(), time.monotonic()
+        self.write_policy(text)
+        wait_for("a new generation", lambda: self.generation() > before)
+        self.wait_verified(scopes)
+        return time.monotonic() - start
 
     def generation(self) -> tuple[int, int]:
         status = self.status()
         return status.generation.epoch, status.generation.number
 
 
-def is_verified(scope: Any, generation: tuple[int, int]) -> bool:
-    true, verified = qos_pb2.CONDITION_STATUS_TRUE, qos_pb2.CONDITION_TYPE_VERIFIED
-    at = (scope.observed.epoch, scope.observed.number)
-    return at >= generation and any(c.type == verified and c.status == true for c in scope.conditions)
+def _is(kind: Any, mode: Any) -> Callable[[Any], bool]:
+    true = qos_pb2.CONDITION_STATUS_TRUE
+    return lambda scope: (
+        scope.mode == mode and any(c.type == kind and c.status == true for c in scope.conditions)
+    )
 
 
 @contextmanager

@@ -54,7 +54,9 @@ class Lab:
 
 
 def _batch(lines: Sequence[str], *prefix: str) -> None:
-    done = subprocess.run([*prefix, "-batch", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True)
+    done = subprocess.run(
+        [*prefix, "-batch", "-"], check=False, input="\n".join(lines) + "\n", text=True, capture_output=True
+    )
     if done.returncode:
         raise LabError(f"{' '.join(prefix)} failed: {done.stderr.strip().splitlines()[0]}")
 
@@ -77,22 +79,36 @@ def _plug(lab: Lab, cable: Cable) -> None:
         "ip",
     )
     _batch([f"link set {near} up", f"link set {far} up"], "ip", "-n", wires)
-    _batch([f"addr add {cable.address} dev {cable.name}", f"link set {cable.name} up"], "ip", "-n", lab.ns(cable.host))
-    _batch([f"link set {switch_port} master br0", f"link set {switch_port} up"], "ip", "-n", lab.ns(cable.switch))
+    _batch(
+        [f"addr add {cable.address} dev {cable.name}", f"link set {cable.name} up"],
+        "ip",
+        "-n",
+        lab.ns(cable.host),
+    )
+    _batch(
+        [f"link set {switch_port} master br0", f"link set {switch_port} up"], "ip", "-n", lab.ns(cable.switch)
+    )
     _limit(lab, near, far, cable.rate_bps)
-    for node, device in ((cable.host, cable.name), (cable.switch, switch_port), ("wires", near), ("wires", far)):
+    for node, device in (
+        (cable.host, cable.name),
+        (cable.switch, switch_port),
+        ("wires", near),
+        ("wires", far),
+    ):
         _offloads_off(lab, node, device)
 
 
 def _limit(lab: Lab, near: str, far: str, rate_bps: int) -> None:
+    """Mirror instead of redirect: the copy no longer belongs to the sender's socket, which therefore forgets it, as
+    it forgets what a NIC has sent. With redirect, TCP small queues would see the wire's FIFO and keep it short. The
+    original is addressed to nobody here, and ends here."""
     lines = []
     for device, other in ((near, far), (far, near)):
         lines += [
             f"qdisc add dev {device} root handle 1: tbf rate {rate_bps}bit burst 6kb latency 1s",
             f"qdisc add dev {device} parent 1:1 handle 10: pfifo limit {WIRE_FIFO_PACKETS}",
             f"qdisc add dev {device} ingress",
-            f"filter add dev {device} parent ffff: protocol all u32 match u32 0 0 "
-            f"action mirred egress redirect dev {other}",
+            f"filter add dev {device} parent ffff: protocol all u32 match u32 0 0 action mirred egress mirror dev {other}",
         ]
     _batch(lines, "tc", "-n", lab.ns("wires"))
 

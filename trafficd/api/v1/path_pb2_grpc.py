@@ -73,7 +73,8 @@ class PathServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Renew(self, request, context):
-        """Extends a lease. It carries the whole reservation, so that a restarted controller takes it back.
+        """Extends a lease. It carries the whole reservation, so that a restarted controller takes it back; where the
+        controller knows the lease and reckons that less is left than stated, its own figure stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

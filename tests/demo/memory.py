@@ -1,0 +1,1 @@
+"""The demo where no network namespaces can be made: the loop on in-memory devices."""
