@@ -52,9 +52,7 @@ def step(s: ScopeState, event: Event, now: Now) -> Stepped:
         case Told():
             after = _told(s, event, now)
         case Advanced():
-            settled = s.observed == s.generation
-            after = replace(s, generation=event.generation)
-            after = replace(after, observed=event.generation) if settled else after
+            after = _advanced(s, event.generation)
         case Noticed():
             after = _noticed(s, event, now)
         case Done():
@@ -86,7 +84,7 @@ def leave(scope: DesiredScope, generation: Generation, limits: Limits, now: Now)
 def _told(s: ScopeState, told: Told, now: Now) -> ScopeState:
     if told.scope is None:
         if s.leaving:
-            return replace(s, generation=told.generation)
+            return _advanced(s, told.generation)
         after = replace(s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds)
         return replace(after, generation=told.generation, received=now.seconds)
     held = s.stage is Stage.HELD and s.scope == told.scope and not s.leaving
@@ -94,6 +92,16 @@ def _told(s: ScopeState, told: Told, now: Now) -> ScopeState:
     after = replace(after, stage=Stage.HELD if held else Stage.NEW, received=now.seconds, due=now.seconds)
     after = replace(after, repaired_at=(), tries=0)
     return _refused(after) if told.scope.refusal else after
+
+
+def _advanced(s: ScopeState, generation: Generation) -> ScopeState:
+    """The same order under a newer generation: what was concluded of it, or is being found out now, holds for that."""
+    run = s.running
+    if s.observed == s.generation:
+        s = replace(s, observed=generation)
+    if run is not None and run.order == s.order:
+        run = replace(run, generation=generation)
+    return replace(s, generation=generation, running=run)
 
 
 def _refused(s: ScopeState) -> ScopeState:
