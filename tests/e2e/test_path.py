@@ -159,6 +159,15 @@ def test_a_client_that_dies_leaks_nothing(server: PathServer) -> None:
     eventually(server.totals, lambda t: t == {})
 
 
+def test_a_release_just_before_the_end_still_arrives(server: PathServer) -> None:
+    with connect(server.target) as short:
+        answer = short.recommend(read(reserve_s=600.0), PATIENT_S)
+        assert answer.lease is not None
+        assert server.totals()
+        short.release(answer.lease.id)
+    assert server.totals() == {}
+
+
 def test_a_hanging_controller_costs_no_more_than_the_timeout(server: PathServer, client: Client) -> None:
     free = threading.Event()
     server.block(free)
@@ -277,6 +286,13 @@ def test_asyncio_does_the_same(server: PathServer) -> None:
             assert reason(local) is FallbackReason.LOCAL
             await asyncio.to_thread(server.start)
             await asyncio.to_thread(eventually, server.totals, lambda t: t == {"p1/s0": 10 * GB})
+
+        async with aio.connect(server.target) as short:
+            answer = await short.recommend(read("b", reserve_s=600.0, abilities=ONE_SIDE), PATIENT_S)
+            assert answer.lease is not None
+            before = server.totals()["p1/s0"]
+            short.release(answer.lease.id)
+        assert server.totals()["p1/s0"] == before - 10 * GB
 
     asyncio.run(life())
 

@@ -30,7 +30,6 @@ from trafficd.choice.resolve import resolve
 from trafficd.choice.roster import Roster, problem_of
 from trafficd.choice.rule import DualPath
 from trafficd.choice.snapshot import Engine, NicState, Snapshot
-from trafficd.choice.spread import salt_of
 from trafficd.choice.view import Ranked, Strategy, View
 
 LEAST_OF_RATE = 1000
@@ -47,7 +46,7 @@ class PathEngine:
         self._strategy: Strategy = DualPath() if strategy is None else strategy
         self._roster = Roster()
         self._view: View | None = None
-        self._unnamed = 0
+        self._nameless = 0
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -85,7 +84,7 @@ class PathEngine:
         held = self.ledger.held(request.id) if request.reserve_s > 0 else None
         if held is not None and held.answer is not None:
             return held.answer._replace(lease=Lease(held.id, held.ends - now))
-        task, problems = resolve(view, request, self._salt(request), now)
+        task, problems = resolve(view, request, request.id or self._unnamed(), now)
         ranked = Ranked((), (), None) if task is None else self._strategy.rank(task)
         if not ranked.plans and not problems:
             problems.append(UNREACHABLE)
@@ -124,12 +123,10 @@ class PathEngine:
         """Outstanding bytes per ``node/nic`` where there are any, for a snapshot."""
         return self.ledger.totals(now)
 
-    def _salt(self, request: Request) -> int:
+    def _unnamed(self) -> str:
         """Requests without an id must not all break ties the same way."""
-        if request.id:
-            return salt_of(request.id)
-        self._unnamed += 1
-        return salt_of(str(self._unnamed))
+        self._nameless += 1
+        return str(self._nameless)
 
     def _reserved(self, answer: Answer, request: Request, now: float) -> Answer:
         plan = answer.plans[0]

@@ -13,7 +13,7 @@ MOST_CANDIDATES = 4096
 Parts = tuple[tuple[str, int, tuple[int, ...]], ...]
 
 
-def resolve(view: View, request: Request, salt: int, now: float) -> tuple[Task | None, list[ItemProblem]]:
+def resolve(view: View, request: Request, key: str, now: float) -> tuple[Task | None, list[ItemProblem]]:
     """The task, or None when nothing can be answered; with a problem for each item that could not be used."""
     problems: list[ItemProblem] = []
     if not _executable(request, problems):
@@ -24,7 +24,7 @@ def resolve(view: View, request: Request, salt: int, now: float) -> tuple[Task |
     size = request.bytes or sum(part[1] for part in parts)
     if request.decode and not decode and request.abilities.read_on_decode_side:
         prefill = () if request.abilities.no_prefill_side else prefill
-    task = Task(view, request, now, size, _scaled(parts, size), prefill, decode, salt)
+    task = Task(view, request, now, size, _scaled(parts, size), prefill, decode, key)
     return task, problems
 
 

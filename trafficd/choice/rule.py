@@ -80,24 +80,33 @@ class DualPath:
         if len(candidates) <= 1:
             return candidates[0] if candidates else None
         if all(k.engine.unfinished_tokens is not None for k in candidates):
-            ranks = [(self._category(task, k), _tokens(k)) for k in candidates]
-            return _draw(task, candidates, [r == min(ranks) for r in ranks], _PREFILL_DRAW)
+            queues: dict[str, int] = {}
+            ranks = [(self._category(task, k, queues), _tokens(k)) for k in candidates]
+            return _draw(task, candidates, _least(ranks), _PREFILL_DRAW)
         return _soonest(task, candidates, _PREFILL_DRAW)
 
-    def _category(self, task: Task, known: Known) -> int:
+    def _category(self, task: Task, known: Known, queues: dict[str, int]) -> int:
         """0 short read queue, 1 long one, 2 overloaded, 3 cannot read at all (C2, C3, C1 of the paper)."""
         speed = known.engine.tokens_per_s
         if speed and _tokens(known) > speed * self.beta_s:
             return 2
+        node = known.ref.node
+        found = queues.get(node)
+        if found is None:
+            found = queues[node] = self._queue(task, node)
+        return found
+
+    def _queue(self, task: Task, node: str) -> int:
+        """A node's read queue: 0 short, 1 long, 3 none because no storage NIC is up."""
         accounts, index = task.view.accounts, task.view.index
-        queues = [
+        seconds = [
             accounts[i].outstanding(task.now) / accounts[i].available
-            for i in index.readers[index.node_ids[known.ref.node]]
+            for i in index.readers[index.node_ids[node]]
             if task.view.states[i].up
         ]
-        if not queues:
+        if not seconds:
             return 3
-        return 0 if min(queues) <= self.alpha_s else 1
+        return 0 if min(seconds) <= self.alpha_s else 1
 
 
 def _tokens(known: Known) -> float:
@@ -121,7 +130,7 @@ def _decode(task: Task) -> Known | None:
     ranks = [
         (sums[k.ref.node], (k.engine.unfinished_sequences or 0) + k.assigned, _tokens(k)) for k in candidates
     ]
-    return _draw(task, candidates, [r == min(ranks) for r in ranks], _DECODE_DRAW)
+    return _draw(task, candidates, _least(ranks), _DECODE_DRAW)
 
 
 def _soonest(task: Task, candidates: tuple[Known, ...], purpose: int) -> Known:
@@ -135,9 +144,14 @@ def _soonest(task: Task, candidates: tuple[Known, ...], purpose: int) -> Known:
     return _draw(task, candidates, [i in near for i in range(len(candidates))], purpose)
 
 
+def _least(ranks: Sequence[tuple[float, ...]]) -> list[bool]:
+    best = min(ranks)
+    return [rank == best for rank in ranks]
+
+
 def _draw(task: Task, candidates: tuple[Known, ...], wanted: Sequence[bool], purpose: int) -> Known:
     equal = [k for k, want in zip(candidates, wanted, strict=True) if want]
-    return equal[int(fraction(task.salt, purpose) * len(equal))]
+    return equal[int(fraction(task.key, purpose) * len(equal))]
 
 
 def _ways(task: Task, prefill: Known, decode: Known | None) -> list[Way]:
@@ -158,12 +172,12 @@ def _order(task: Task, ways: list[Way], fallback: Fallback | None) -> list[Way]:
     if fallback is not None and fallback.reason is not FallbackReason.NO_QUEUE:
         states = task.view.states
         weights = [float(min(states[i].rate_bps for i in way.nics)) for way in sorted(ways)]
-        first = sorted(ways)[weighted(weights, fraction(task.salt, _SIDE_DRAW))]
+        first = sorted(ways)[weighted(weights, fraction(task.key, _SIDE_DRAW))]
     else:
         near = sorted(ways[k] for k in near_ties([way.seconds for way in ways]))
         if len(near) == 1:
             return ways
-        first = near[weighted([way.limit.rate for way in near], fraction(task.salt, _SIDE_DRAW))]
+        first = near[weighted([way.limit.rate for way in near], fraction(task.key, _SIDE_DRAW))]
     return [first, *(way for way in ways if way is not first)]
 
 

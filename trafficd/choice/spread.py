@@ -9,13 +9,9 @@ NEAR = 1.05
 """Within 5 % is a tie: telemetry is not better than that."""
 
 
-def salt_of(request_id: str) -> int:
-    """A stable 32-bit hash of a request id (the same in every process)."""
-    return _mix(crc32(request_id.encode(errors="surrogatepass")))
-
-
-def fraction(salt: int, purpose: int) -> float:
-    """From 0 up to 1: one stable draw per request and purpose, independent of those for other purposes."""
+def fraction(key: str, purpose: int) -> float:
+    """From 0 up to 1: one stable draw (the same in every process) per key and purpose, independent of the others."""
+    salt = _mix(crc32(key.encode(errors="surrogatepass")))
     return _mix(salt ^ (purpose * 0x9E3779B9)) / 0x1_0000_0000
 
 

@@ -134,8 +134,8 @@ class Task:
     """(source, bytes, NICs that serve it); a pool's source begins with ``pool:``. Empty: from anywhere."""
     prefill: tuple[Known, ...]
     decode: tuple[Known, ...]
-    salt: int
-    """Hash of the request id: spreads near-ties."""
+    key: str
+    """The request id, or a number of our own for a request without one: spreads near-ties."""
 
 
 class Strategy(Protocol):

@@ -49,14 +49,18 @@ def reader_nic(task: Task, known: Known) -> int | None:
     paired = [i for i in near if gpu is not None and view.layout.nics[i].gpu == gpu] or near
     if len(paired) == 1:
         return paired[0]
-    return paired[weighted([view.accounts[i].available for i in paired], fraction(task.salt, _NIC_DRAW))]
+    return paired[weighted([view.accounts[i].available for i in paired], fraction(task.key, _NIC_DRAW))]
 
 
 def _readable(task: Task, nic: int) -> bool:
     """Up, and every part of the source reaches it."""
-    if not task.view.states[nic].up:
+    view = task.view
+    if not view.states[nic].up:
         return False
-    return all(task.view.serve(nic, source, servers) is not None for source, _, servers in task.parts)
+    for source, _, servers in task.parts:  # noqa: SIM110 - a generator costs more than the look-up it makes
+        if view.serve(nic, source, servers) is None:
+            return False
+    return True
 
 
 def read_seconds(task: Task, known: Known) -> float | None:
@@ -126,7 +130,7 @@ def _best_hop(task: Task, prefill: Known, decode: Known) -> Hop | None:
     near = [hops[k] for k in near_ties(seconds)]
     if len(near) == 1:
         return near[0]
-    return near[weighted([1.0] * len(near), fraction(task.salt, _HOP_DRAW))]
+    return near[weighted([1.0] * len(near), fraction(task.key, _HOP_DRAW))]
 
 
 def legs_of(task: Task, way: Way) -> tuple[Leg, ...]:
@@ -137,7 +141,7 @@ def legs_of(task: Task, way: Way) -> tuple[Leg, ...]:
     traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer), ("", nic.kv_lane_id))
     limit = way.limit
     parts = task.parts or (("pool:", task.size, ()),)
-    return tuple(
+    legs = [
         Leg(
             way.side,
             way.reader,
@@ -152,4 +156,5 @@ def legs_of(task: Task, way: Way) -> tuple[Leg, ...]:
             traffic_class,
         )
         for source, size, _ in parts
-    )
+    ]
+    return tuple(legs)

@@ -190,10 +190,15 @@ class AsyncClient:
         return self._local.marking(traffic_class, link_layer)
 
     async def close(self) -> None:
-        """End the background work. Leases end by themselves; afterwards answers come from the last snapshot."""
+        """Send the releases that wait and end the background work; takes at most about a second.
+
+        Leases end by themselves; afterwards answers come from the last snapshot.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tell_all(), CONTROL_TIMEOUT_S)
         await self._channel.close()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -230,15 +235,16 @@ class AsyncClient:
         """Carry orders about leases to the controller."""
         while True:
             self._orders.clear()
-            now = time.monotonic()
-            orders = self._local.orders(now)
-            for order in orders:
-                if not await self._tell_one(order):
-                    break
+            await self._tell_all()
             at = self._local.next_order()
             with contextlib.suppress(TimeoutError):
                 left = None if at is None else max(0.0, at - time.monotonic())
                 await asyncio.wait_for(self._orders.wait(), left)
+
+    async def _tell_all(self) -> None:
+        for order in self._local.orders(time.monotonic()):
+            if not await self._tell_one(order):
+                return
 
     async def _tell_one(self, order: Order) -> bool:
         """False when the controller did not take it: the rest would fare no better, all come again."""

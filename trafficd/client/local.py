@@ -30,7 +30,7 @@ from trafficd.choice.request import (
     reservation_of,
 )
 from trafficd.choice.snapshot import Marking, Snapshot
-from trafficd.choice.spread import fraction, salt_of
+from trafficd.choice.spread import fraction
 
 RETRY_S = 1.0
 _TELEMETRY = (FallbackReason.NO_TELEMETRY, FallbackReason.STALE_TELEMETRY)
@@ -238,7 +238,7 @@ def _static(request: Request, why: str) -> Answer:
     fallback = Fallback(FallbackReason.STATIC, detail)
     if not readers:
         return Answer((), fallback=fallback)
-    draw = fraction(salt_of(request.id), _ENGINE_DRAW)
+    draw = fraction(request.id, _ENGINE_DRAW)
     reader = readers[int(draw * len(readers))]
     prefill = reader if side is Side.PREFILL else _any(request.prefill, draw)
     decode = reader if side is Side.DECODE else _any(request.decode, draw)

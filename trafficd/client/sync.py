@@ -195,7 +195,10 @@ class Client:
         return self._local.marking(traffic_class, link_layer)
 
     def close(self) -> None:
-        """End the background work. Leases end by themselves; afterwards answers come from the last snapshot."""
+        """Send the releases that wait and end the background work; takes at most about two seconds.
+
+        Leases end by themselves; afterwards answers come from the last snapshot.
+        """
         self._closed.set()
         with self._lock:
             for condition in (self._orders, self._reports, self._news):
@@ -203,9 +206,9 @@ class Client:
             calls = list(self._calls)
         for call in calls:
             call.cancel()
-        self._channel.close()
         for thread in self._threads:
             thread.join(timeout=CONTROL_TIMEOUT_S)
+        self._channel.close()
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name=f"trafficd-{name}", daemon=True)
@@ -246,17 +249,22 @@ class Client:
         return _Open(self._calls, call, self._closed)
 
     def _tell(self) -> None:
-        """Carry orders about leases to the controller."""
+        """Carry orders about leases to the controller; when the client closes, those that wait."""
         while not self._closed.is_set():
             with self._orders:
                 now = time.monotonic()
-                orders = self._local.orders(now)
-                if not orders:
-                    at = self._local.next_order()
-                    self._orders.wait(None if at is None else max(0.0, at - now))
-            for order in orders:
-                if not self._tell_one(order):
-                    break
+                at = self._local.next_order()
+                if (at is None or at > now) and not self._closed.is_set():
+                    self._orders.wait(None if at is None else at - now)
+            self._tell_all()
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        with self._lock:
+            orders = self._local.orders(time.monotonic())
+        for order in orders:
+            if not self._tell_one(order):
+                return
 
     def _tell_one(self, order: Order) -> bool:
         """False when the controller did not take it: the rest would fare no better, all come again."""

@@ -1,0 +1,50 @@
+"""``make bench``: figures as ratios, medians of 5 runs, with the machine and versions they were seen on."""
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import path
+
+BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
+    ("path choice", path.decisions),
+    ("path service", path.service),
+)
+
+
+def machine() -> str:
+    """What the figures were seen on."""
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    packages = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("grpcio", "protobuf"))
+    return (
+        f"{model}, {platform.system()} {platform.release()}, Python {platform.python_version()}, {packages}"
+    )
+
+
+def main() -> int:
+    """Run all, or those whose name contains an argument."""
+    wanted = sys.argv[1:]
+    sys.stdout.write(f"{machine()}\n")
+    for name, bench in BENCHES:
+        if wanted and not any(w in name for w in wanted):
+            continue
+        sys.stdout.write(f"\n{name}\n")
+        for line in bench():
+            sys.stdout.write(f"  {line}\n")
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
