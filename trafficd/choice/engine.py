@@ -34,6 +34,8 @@ from trafficd.choice.view import Ranked, Strategy, View
 
 LEAST_OF_RATE = 1000
 """KV is reckoned to get at least a thousandth of a NIC's rate, so that no expected time is infinite."""
+MOST_DELAY_S = 0.2
+"""A snapshot that comes later than the quickest one by more than this means that a clock was set."""
 NO_SNAPSHOT = Answer((), fallback=Fallback(FallbackReason.NO_TELEMETRY, "there is no snapshot yet"))
 UNREACHABLE = ItemProblem("request", NOT_FOUND, "no candidate reaches the source through NICs that are up")
 
@@ -47,6 +49,7 @@ class PathEngine:
         self._roster = Roster()
         self._view: View | None = None
         self._nameless = 0
+        self._offset = math.inf
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -60,7 +63,13 @@ class PathEngine:
             accounts = old.accounts
         else:
             accounts = [self.ledger.account(name) for name in layout.index.nic_names]
-        fresh = [_measure(snapshot, s, a, now) for s, a in zip(snapshot.states, accounts, strict=True)]
+        offset = self._clock_offset(snapshot, now)
+        valid = snapshot.valid_for_ms / 1000
+        times = [s.measured_unix_ns for s in snapshot.states]
+        measured = [-math.inf if t is None else t / 1e9 + offset for t in times]
+        for state, account, at in zip(snapshot.states, accounts, measured, strict=True):
+            _measure(state, account, None if at + valid < now else at, now)
+        fresh = [at + valid for at in measured]
         lanes = {
             (i, m.link_layer): (m.traffic_class, m.lane_id) for m in snapshot.markings for i in m.intents
         }
@@ -122,6 +131,13 @@ class PathEngine:
     def totals(self, now: float) -> dict[str, int]:
         """Outstanding bytes per ``node/nic`` where there are any, for a snapshot."""
         return self.ledger.totals(now)
+
+    def _clock_offset(self, snapshot: Snapshot, now: float) -> float:
+        """Our clock less the builder's: that of the quickest snapshot, so that delays do not shift measurements."""
+        offset = now - snapshot.built_unix_ns / 1e9
+        if not 0 <= offset - self._offset <= MOST_DELAY_S:
+            self._offset = offset
+        return self._offset
 
     def _unnamed(self) -> str:
         """Requests without an id must not all break ties the same way."""
@@ -191,17 +207,14 @@ class PathEngine:
             view.accounts[i].restate(size * view.states[i].rate_bps / max(total, 1), now)
 
 
-def _measure(snapshot: Snapshot, state: NicState, account: Account, now: float) -> float:
-    """Tell a NIC's account what was measured; until when that is fresh."""
+def _measure(state: NicState, account: Account, measured_at: float | None, now: float) -> None:
+    """Tell a NIC's account what was measured; None: nothing that is still valid."""
     account.offered = state.kv_available_bps / 8
-    measured, valid = state.measured_unix_ns, snapshot.valid_for_ms / 1000
-    age = math.inf if measured is None else (snapshot.built_unix_ns - measured) / 1e9
-    if age > valid:
+    if measured_at is None:
         account.unmeasured()
     else:
-        account.sample(float(state.kv_bytes_per_s), now - age, now)
+        account.sample(float(state.kv_bytes_per_s), measured_at, now)
     account.reckon(max(state.rate_bps / 8 / LEAST_OF_RATE, 1.0))
-    return now - age + valid
 
 
 def _answer(view: View, request: Request, ranked: Ranked, problems: tuple[ItemProblem, ...]) -> Answer:

@@ -246,6 +246,26 @@ def test_foreign_kv_on_a_nic_leaves_less_for_ours() -> None:
     ]
 
 
+def test_a_snapshot_that_comes_late_is_no_new_measurement() -> None:
+    made = engine(silent=True)
+    for second in (1, 2, 3):
+        taken = older(snapshot(d1_s0={"kv_bytes_per_s": 5 * GB}), second)
+        states = tuple(s._replace(measured_unix_ns=taken.built_unix_ns) for s in taken.states)
+        made.swap(replace(taken, states=states), float(second))
+        for late in (0.1, 0.15):
+            made.swap(older(replace(taken, states=states), 0.3), second + 0.3 + late)
+    account = made.ledger.account("d1/s0")
+    assert account.foreign == pytest.approx(5 * GB)
+
+
+def test_a_clock_that_was_set_does_not_make_telemetry_old() -> None:
+    made = engine()
+    back = replace(snapshot("2"), built_unix_ns=BUILT - 3600 * GB)
+    states = tuple(s._replace(measured_unix_ns=back.built_unix_ns) for s in back.states)
+    made.swap(replace(back, states=states), 0.5)
+    assert made.recommend(read(), 0.6).fallback is None
+
+
 def test_a_burst_between_two_samples_spreads_as_well_as_one_at_a_time() -> None:
     made = engine(snapshot(d2_s0={"kv_available_bps": RATE // 2}))
     for i in range(10_000):
