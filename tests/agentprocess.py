@@ -59,7 +59,7 @@ def scope_message(port: str, elements: State, mode: int = qos_pb2.MODE_ENFORCE) 
         driver="fake",
         mode=mode,  # type: ignore[arg-type]
         elements=[element_message(e.kind, e.key, e.value) for e in elements],
-        lanes=[agent_pb2.ScopeLane(id=0, name="model")],
+        lanes=[agent_pb2.ScopeLane(id=0, name="model", guaranteed_ratio=0.75)],
     )
 
 

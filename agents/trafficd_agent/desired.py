@@ -23,11 +23,17 @@ class ScopeId:
 
 @dataclass(frozen=True, slots=True)
 class ScopeLane:
-    """A lane's name and the traffic classes that run in it, for counters and people."""
+    """What a lane is called and what it is for, for counters and people.
+
+    ``guaranteed_ratio`` is what it gets of the port with every lane backlogged, 0 to 1; packets that no class claims
+    run in the ``unmarked`` one.
+    """
 
     id: int
     name: str
     traffic_classes: tuple[str, ...] = ()
+    guaranteed_ratio: float = 0.0
+    unmarked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -244,13 +244,30 @@ def _plain_scope(s: DesiredScope) -> dict[str, Any]:
         "mode": s.mode,
         "policy": s.policy,
         "elements": to_plain(s.elements),
-        "lanes": [{"id": n.id, "name": n.name, "traffic_classes": list(n.traffic_classes)} for n in s.lanes],
+        "lanes": [_plain_lane(n) for n in s.lanes],
         "refusal": s.refusal,
     }
 
 
+def _plain_lane(n: ScopeLane) -> dict[str, Any]:
+    return {
+        "id": n.id,
+        "name": n.name,
+        "traffic_classes": list(n.traffic_classes),
+        "guaranteed_ratio": n.guaranteed_ratio,
+        "unmarked": n.unmarked,
+    }
+
+
+def _lane(b: Any) -> ScopeLane:
+    """What an earlier agent did not write has its default: an update must not lose what was accepted."""
+    lane = ScopeLane(b["id"], b["name"], tuple(b["traffic_classes"]))
+    ratio, unmarked = b.get("guaranteed_ratio", 0.0), b.get("unmarked", False)
+    return replace(lane, guaranteed_ratio=float(ratio), unmarked=unmarked is True)
+
+
 def _scope(b: Any) -> DesiredScope:
-    lanes = tuple(ScopeLane(n["id"], n["name"], tuple(n["traffic_classes"])) for n in b["lanes"])
+    lanes = tuple(map(_lane, b["lanes"]))
     scope = ScopeId(ScopeKind(b["kind"]), b["name"])
     elements = from_plain(b["elements"])
     return DesiredScope(scope, b["driver"], Mode(b["mode"]), b["policy"], elements, lanes, b["refusal"])

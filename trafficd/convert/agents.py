@@ -209,8 +209,12 @@ def _scope_message(scope: ScopePlan) -> agent_pb2.DesiredScope:
         elements=[element_message(e) for e in scope.elements],
         lanes=[
             agent_pb2.ScopeLane(
-                id=lane.id, name=lane.name, traffic_classes=[c.name for c in classes if c.lane == lane.name]
+                id=lane.id,
+                name=lane.name,
+                traffic_classes=[c.name for c in classes if c.lane == lane.name],
+                guaranteed_ratio=ratio,
+                unmarked=lane == scope.lanes.default,
             )
-            for lane in scope.lanes.lanes
+            for lane, ratio in zip(scope.lanes.lanes, scope.guaranteed, strict=True)
         ],
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from trafficd.core.place import Placement, place
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
@@ -22,9 +22,11 @@ from trafficd_topology.model import (
     Problem,
     ScopeKind,
 )
+from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS, render_ib, render_tc
+from trafficd_topology.qos.shares import all_busy, guarantees
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class ScopePlan:
     """The desired state of one scope of one agent.
 
     ``name`` is the agent's name for the port, or the fabric's. ``ports`` are the fabric file's names of the ports
-    it is about: one for a port, the selected ones for a fabric.
+    it is about: one for a port, the selected ones for a fabric. ``guaranteed`` is what each of ``lanes`` gets of a
+    port with every lane backlogged, 0 to 1, in their order.
     """
 
     node: str
@@ -44,6 +47,7 @@ class ScopePlan:
     elements: State
     lanes: LaneSet
     ports: tuple[PortKey, ...] = ()
+    guaranteed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +205,17 @@ def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     elements = render(policy, rate, driver)
     return ScopePlan(
         target.port.node, claim.kind, port.name, driver, policy.mode, policy.name, elements, policy.lanes,
-        (target.port,),
+        (target.port,), _guaranteed(policy, claim.kind),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _guaranteed(policy: Policy, kind: ScopeKind) -> tuple[float, ...]:
+    """Of htb what the lanes ask for, of a subnet what its arbitration tables come to."""
+    if kind is ScopeKind.PORT:
+        return tuple(float(ratio) for ratio in guarantees(policy.lanes.lanes))
+    busy = all_busy(policy.lanes, policy.infiniband or derive_tables(policy.lanes))
+    return tuple(busy.ratio(lane.name) for lane in policy.lanes.lanes)
 
 
 def _choose(preferred: Iterable[str], offers: Iterable[DriverOffer]) -> str | None:
@@ -235,7 +248,10 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
     node, name, driver = able[0]
     elements = render_ib(policy.lanes, policy.infiniband)
     ports = tuple(t.port for t in claim.targets)
-    return ScopePlan(node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports)
+    return ScopePlan(
+        node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports,
+        _guaranteed(policy, claim.kind),
+    )  # fmt: skip
 
 
 def _fabric_notes(scopes: Iterable[ScopePlan], among: tuple[Target, ...]) -> Iterable[str]:

@@ -24,7 +24,8 @@ Effects = tuple[Effect, ...]
 def scope_digest(scope: ScopePlan) -> str:
     """SHA-256, in hex, of everything an agent is told about one scope."""
     head = (scope.kind, scope.name, scope.driver, scope.mode, scope.policy)
-    lanes = [f"lane {lane.id} {lane.name}" for lane in scope.lanes.lanes]
+    both = zip(scope.lanes.lanes, scope.guaranteed, strict=True)
+    lanes = [f"lane {lane.id} {lane.name} {ratio!r} {lane.use}" for lane, ratio in both]
     classes = [f"class {c.name} {c.lane}" for c in scope.lanes.classes]
     text = "\n".join([*map(str, head), *lanes, *classes, render(scope.elements)])
     return hashlib.sha256(text.encode()).hexdigest()

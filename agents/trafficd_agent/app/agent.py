@@ -18,7 +18,7 @@ from trafficd_agent.app.drivers import DriverTable
 from trafficd_agent.app.work import Bench
 from trafficd_agent.app.worker import Worker
 from trafficd_agent.apply import SaveError
-from trafficd_agent.desired import Desired, DesiredScope, ScopeId
+from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
 from trafficd_agent.files import Files
 from trafficd_agent.machine import leave, resume, step
 from trafficd_agent.metrics.board import Board, LaneLabel
@@ -39,6 +39,7 @@ from trafficd_agent.scope import (
 from trafficd_agent.session.admission import Answer, Heading, admit, admit_header, refuse
 from trafficd_agent.session.control import Greeting
 from trafficd_topology.model import NodeInventory, ScopeKind
+from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import ConditionType, Generation, ScopeStatus
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,12 @@ class Identity:
     node: str
     version: str
     boot_id: str
+
+
+def _label(scope: DesiredScope, lane: ScopeLane) -> LaneLabel:
+    """A lane that is only observed is guaranteed nothing."""
+    share = lane.guaranteed_ratio if scope.mode is Mode.ENFORCE else None
+    return LaneLabel(lane.id, lane.name, lane.traffic_classes, share, lane.unmarked)
 
 
 class Agent:
@@ -203,9 +210,7 @@ class Agent:
 
     def _name_lanes(self, desired: Desired) -> None:
         ports = [s for s in desired.scopes if s.id.kind is ScopeKind.PORT]
-        self.board.put_lanes(
-            {s.id.name: tuple(LaneLabel(n.id, n.name, n.traffic_classes) for n in s.lanes) for s in ports}
-        )
+        self.board.put_lanes({s.id.name: tuple(_label(s, n) for n in s.lanes) for s in ports})
 
     # The machines.
 

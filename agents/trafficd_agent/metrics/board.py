@@ -24,7 +24,7 @@ CAUSES = ("removed", "changed", "recreated", "driver reset", "by netlink port id
 @dataclass(frozen=True, slots=True)
 class LaneLabel:
     """How a lane of a port is called. ``share`` is its guaranteed fraction of the port, 0..1, when every lane is
-    backlogged; None when it has none (strict, or only observed).
+    backlogged; None when the port is only observed.
     """
 
     id: int

@@ -52,12 +52,11 @@ def test_a_desired_state_from_acceptance_to_the_end(
     wait_for("three samples", lambda: len(controller.samples) > 2)
     assert {c.port for c in controller.columns[0].columns} == {"c0", "c1"}
     assert len(controller.samples[0].values) == len(controller.columns[0].columns)
-    in_sync = [
-        line
-        for line in agent.get("/metrics").decode().splitlines()
-        if line.startswith("trafficd_qos_in_sync{")
-    ]
+    lines = agent.get("/metrics").decode().splitlines()
+    in_sync = [line for line in lines if line.startswith("trafficd_qos_in_sync{")]
     assert [line.endswith(" 1.0") for line in in_sync] == [True, True]
+    shares = [line for line in lines if line.startswith("trafficd_class_share_desired_ratio{")]
+    assert [line.partition(" ")[2] for line in shares] == ["0.75", "0.75"]
     assert (agent.get("/healthz"), agent.get("/readyz")) == (b"ok\n", b"ok\n")
     assert main(["status", "--http", agent.http()]) == Code.OK
     shown = capsys.readouterr().out

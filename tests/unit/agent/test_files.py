@@ -6,6 +6,7 @@ import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from agentlab import PORT, A, B, SaveError, enforced
 
 from trafficd_agent.conditions import Row, Verdict
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
-from trafficd_agent.files import AsFound, Files, Record
+from trafficd_agent.files import AsFound, Files, Record, save
 from trafficd_agent.plain import from_plain, to_plain
 from trafficd_agent.scope import Latch, Stage
 from trafficd_topology.diff import Element, state
@@ -26,7 +27,7 @@ DESIRED = Desired(Generation(2, 7), "d" * 64, "uuid-1", (enforced(A), DesiredSco
 
 def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    lanes = (ScopeLane(1, "kv", ("kv-read", "kv-write")), ScopeLane(0, "model"))
+    lanes = (ScopeLane(1, "kv", ("kv-read", "kv-write"), 0.01), ScopeLane(0, "model", unmarked=True))
     ib = state(
         [Element("option", "qos_vlarb_high", IbOption("0:255")), Element("sl2vl", "*", IbTable((0, 1, 15)))]
     )
@@ -49,6 +50,20 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     assert scope.latch() is None
     scope.forget()
     assert (scope.as_found(), scope.record(), files.touched(), files.problems) == (None, None, (), [])
+
+
+def test_lanes_that_an_earlier_agent_wrote_are_taken_up(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    scope = replace(enforced(A), lanes=(ScopeLane(1, "kv", ("kv-read",), 0.01, True),))
+    files.keep_accepted(Desired(Generation(1, 1), "d", "u", (scope,)))
+    path = tmp_path / "accepted.json"
+    body = json.loads(path.read_bytes())["body"]
+    for lane in body["scopes"][0]["lanes"]:
+        del lane["guaranteed_ratio"], lane["unmarked"]
+    save(path, body)
+    found = Files(tmp_path).accepted()
+    assert found is not None
+    assert found.scopes == (replace(scope, lanes=(ScopeLane(1, "kv", ("kv-read",)),)),)
 
 
 def tampered(path: Path, **changes: object) -> bytes:

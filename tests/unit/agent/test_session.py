@@ -96,7 +96,7 @@ def scope_message(*elements: qos_pb2.Element, mode: int = qos_pb2.MODE_ENFORCE) 
         mode=mode,  # type: ignore[arg-type]
         policy="p",
         elements=elements,
-        lanes=[agent_pb2.ScopeLane(id=1, name="kv", traffic_classes=["kv-read"])],
+        lanes=[agent_pb2.ScopeLane(id=1, name="kv", traffic_classes=["kv-read"], guaranteed_ratio=0.01)],
     )
 
 
@@ -116,7 +116,7 @@ def test_a_desired_state_as_the_controller_writes_it() -> None:
     assert (scope.id, scope.elements, scope.lanes, scope.refusal) == (
         PORT,
         A,
-        (ScopeLane(1, "kv", ("kv-read",)),),
+        (ScopeLane(1, "kv", ("kv-read",), 0.01),),
         "",
     )
     assert (scope.mode, scope.policy) == (Mode.ENFORCE, enforced(A).policy)

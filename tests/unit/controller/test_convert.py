@@ -138,6 +138,13 @@ def test_a_whole_desired_state() -> None:
         assert {n: getattr(value, n) for n in element.value.__slots__} == {
             n: getattr(element.value, n) for n in element.value.__slots__
         }
+    lanes = {(n.name, f"{n.guaranteed_ratio:g}", n.unmarked) for n in sent.scopes[0].lanes}
+    assert lanes == {
+        ("default", "0.1", True),
+        ("control", "0.02", False),
+        ("kv", "0.01", False),
+        ("model", "0.87", False),
+    }
 
 
 def test_telemetry() -> None:

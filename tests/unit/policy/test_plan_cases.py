@@ -67,7 +67,10 @@ def scope(s: ScopePlan) -> dict[str, Any]:
         "scope": f"{s.node}: {s.kind} {s.name}",
         "ports": [str(p) for p in s.ports],
         "by": f"{s.policy} ({s.mode}) through {s.driver}",
-        "lanes": [f"{lane.id} {lane.name}" for lane in s.lanes.lanes],
+        "lanes": [
+            f"{lane.id} {lane.name} {ratio:.4%}"
+            for lane, ratio in zip(s.lanes.lanes, s.guaranteed, strict=True)
+        ],
         "elements": [element(e) for e in s.elements],
     }
 

@@ -143,14 +143,18 @@ class DesiredScope(_message.Message):
     def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., policy: _Optional[str] = ..., elements: _Optional[_Iterable[_Union[_qos_pb2.Element, _Mapping]]] = ..., lanes: _Optional[_Iterable[_Union[ScopeLane, _Mapping]]] = ...) -> None: ...
 
 class ScopeLane(_message.Message):
-    __slots__ = ("id", "name", "traffic_classes")
+    __slots__ = ("id", "name", "traffic_classes", "guaranteed_ratio", "unmarked")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEED_RATIO_FIELD_NUMBER: _ClassVar[int]
+    UNMARKED_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     traffic_classes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., traffic_classes: _Optional[_Iterable[str]] = ...) -> None: ...
+    guaranteed_ratio: float
+    unmarked: bool
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., traffic_classes: _Optional[_Iterable[str]] = ..., guaranteed_ratio: _Optional[float] = ..., unmarked: bool = ...) -> None: ...
 
 class Acknowledgement(_message.Message):
     __slots__ = ("generation", "digest", "accepted", "reason")
