@@ -123,13 +123,14 @@ class Cluster:
         fresh.replace(self.policy_file)
 
     def _settled(self, scopes: int, ready: Callable[[Any], bool]) -> bool:
-        """Every node acknowledged the controller's generation, and every one of ``scopes`` scopes is ``ready``."""
+        """Every node acknowledged the controller's generation, and every one of ``scopes`` scopes is ``ready`` in it."""
         try:
             status = self.status()
         except grpc.RpcError:
             return False
         found = [s for node in status.nodes for s in node.scopes]
         current = all(n.acknowledged == status.generation for n in status.nodes)
+        current = current and all(s.observed == status.generation for s in found)
         return current and len(found) == scopes and all(ready(s) for s in found)
 
     def wait_observed(self, scopes: int) -> float:
