@@ -160,9 +160,9 @@ def test_no_packet_goes_direct_once_the_tree_stands_whatever_changes(bench: TcBe
         reach(bench, FIRST)
         at_start = direct()
         assert counted(DIRECT_PACKETS)[None] == at_start
-        for desired in (SECOND, FIRST, SECOND, FIRST):
+        for desired, busy in ((SECOND, 3), (FIRST, HIGH), (SECOND, 3), (FIRST, HIGH)):
             reach(bench, desired)
-            gained(lambda: None, HIGH, 20)
+            gained(lambda: None, busy, 20)
         assert direct() == at_start
     assert at_start < 50, "the default class was missing for too long"
 

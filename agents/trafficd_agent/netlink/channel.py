@@ -1,35 +1,31 @@
-"""A request socket: sends requests and takes in the kernel's answers. Safe to share between threads."""
+"""A request socket: sends requests and takes in the kernel's answers. Safe to share between threads.
+
+The socket and the messages are pyroute2's; the conversation is held here and not by its IPRoute (0.9.7), which
+belongs to one thread and cannot be made where an event loop runs, waits for a lost answer for ever, does not tell that
+a dump was interrupted, and keeps a queue for good for each request after one of a batch that failed.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
-import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Self, TypeVar
+from collections.abc import Iterator
+from typing import Self
 
+from pyroute2 import IPRSocket
 from pyroute2.netlink import (
-    NETLINK_EXT_ACK,
-    NETLINK_ROUTE,
     NLM_F_ACK,
-    NLM_F_ACK_TLVS,
     NLM_F_DUMP,
     NLM_F_DUMP_INTR,
+    NLM_F_MULTI,
     NLM_F_REQUEST,
-    NLMSG_DONE,
-    NLMSG_ERROR,
+    nlmsg,
+    nlmsgerr,
 )
 
-from trafficd_agent.netlink import wire
+from trafficd_agent.netlink.messages import opened
 
-T = TypeVar("T")
-SOL_NETLINK = 270
-NETLINK_CAP_ACK = 10
-NLMSGERR_ATTR_MSG = 1
-RECEIVE_BYTES = 1 << 16
 INTERRUPTED_TRIES = 5
 ANSWER_SECONDS = 5.0
 """The kernel answers within the send call; what takes this long is a kernel in trouble."""
@@ -57,25 +53,17 @@ class OwnPorts:
         return port_id in self._ids
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request that is answered by an acknowledgement: RTM_*, NLM_F_* beside REQUEST and ACK, and its body."""
-
-    type: int
-    flags: int
-    body: bytes
-
-
 class Channel:
     """One AF_NETLINK socket in the network namespace of the thread that uses it first.
 
-    It is opened at first use, and again after an answer was lost. Every method raises KernelError.
+    It is opened at first use, and again after an answer was lost. Requests are messages with their type and flags
+    beside NLM_F_REQUEST. Every method raises KernelError.
     """
 
     def __init__(self, own: OwnPorts | None = None) -> None:
         self._own = own if own is not None else OwnPorts()
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
+        self._socket: IPRSocket | None = None
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -88,108 +76,70 @@ class Channel:
         with self._lock:
             self._drop()
 
-    def dump(self, kind: int, body: bytes) -> list[wire.Message]:
+    def dump(self, request: nlmsg) -> list[nlmsg]:
         """Every record of a dump; one that was interrupted by a change is asked for again."""
-        with self._lock:
-            for _ in range(INTERRUPTED_TRIES):
-                answers = self._guarded(lambda: self._dump(kind, body))
-                if not any(a.flags & NLM_F_DUMP_INTR for a in answers):
-                    return answers
+        for _ in range(INTERRUPTED_TRIES):
+            answers = self._converse(NLM_F_DUMP, request)
+            if not any(a["header"]["flags"] & NLM_F_DUMP_INTR for a in answers):
+                return answers[:-1]
         raise KernelError(errno.EAGAIN, "the dump was interrupted by changes every time")
 
-    def ask(self, kind: int, body: bytes) -> wire.Message:
+    def ask(self, request: nlmsg) -> nlmsg:
         """The one record that answers a question."""
-        with self._lock:
-            return self._guarded(lambda: self._ask(kind, body))
+        return self._converse(0, request)[0]
 
-    def send(self, *requests: Request) -> None:
+    def send(self, *requests: nlmsg) -> None:
         """Carry out requests, one right after the other in the kernel; raises the first error of any."""
-        if not requests:
-            return
-        with self._lock:
-            self._guarded(lambda: self._send(requests))
+        self._converse(NLM_F_ACK, *requests)
 
-    def _open(self) -> socket.socket:
+    def _converse(self, flags: int, *requests: nlmsg) -> list[nlmsg]:
+        """An answer that did not come must not be taken for that of the next question."""
+        with self._lock:
+            try:
+                answers = list(self._answers(self._put(flags, requests)))
+            except OSError as e:
+                self._drop()
+                number = errno.ETIMEDOUT if isinstance(e, TimeoutError) else e.errno or errno.EIO
+                raise KernelError(number) from e
+        for answer in answers:
+            if isinstance(answer, nlmsgerr) and answer["error"]:
+                raise KernelError(-answer["error"], answer.get_attr("NLMSGERR_ATTR_MSG") or "")
+        return answers
+
+    def _put(self, flags: int, requests: tuple[nlmsg, ...]) -> set[int]:
+        """Send requests in one datagram; their sequence numbers."""
+        numbers = set()
+        for request in requests:
+            self._sequence = self._sequence % 0x7FFFFFFF + 1
+            numbers.add(self._sequence)
+            header = request["header"]
+            header["sequence_number"] = self._sequence
+            header["flags"] = header.get("flags", 0) | NLM_F_REQUEST | flags
+            request.reset()
+            request.encode()
+        if requests:
+            self._open().send(b"".join(r.data for r in requests))
+        return numbers
+
+    def _answers(self, waiting: set[int]) -> Iterator[nlmsg]:
+        """Until each request was answered: by a record, an acknowledgement, an error, or the end of a dump."""
+        while waiting:
+            for answer in self._open().get():
+                number = answer["header"]["sequence_number"]
+                if number not in waiting:
+                    continue
+                yield answer
+                if isinstance(answer, nlmsgerr) or not answer["header"]["flags"] & NLM_F_MULTI:
+                    waiting.remove(number)
+
+    def _open(self) -> IPRSocket:
         if self._socket is None:
-            opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
-            opened.bind((0, 0))
-            opened.settimeout(ANSWER_SECONDS)
-            opened.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-            opened.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-            self._own.add(opened.getsockname()[0])
-            self._socket = opened
+            self._socket = opened()
+            self._socket.socket.settimeout(ANSWER_SECONDS)
+            self._own.add(self._socket.socket.getsockname()[0])
         return self._socket
 
     def _drop(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        """An answer that did not come must not be taken for that of the next question."""
-        try:
-            return work()
-        except OSError as e:
-            self._drop()
-            number = errno.ETIMEDOUT if isinstance(e, TimeoutError) else e.errno or errno.EIO
-            raise KernelError(number) from e
-
-    def _next(self) -> int:
-        self._sequence = self._sequence % 0x7FFFFFFF + 1
-        return self._sequence
-
-    def _receive(self) -> list[wire.Message]:
-        data, _, flags, _ = self._open().recvmsg(RECEIVE_BYTES)
-        if flags & socket.MSG_TRUNC:
-            raise OSError(errno.EMSGSIZE, "the kernel's answer is too long")
-        return list(wire.messages(data))
-
-    def _dump(self, kind: int, body: bytes) -> list[wire.Message]:
-        sequence = self._next()
-        self._open().send(wire.message(kind, NLM_F_REQUEST | NLM_F_DUMP, sequence, body))
-        records: list[wire.Message] = []
-        while True:
-            for answer in self._receive():
-                if answer.sequence != sequence:
-                    continue
-                if answer.type in (NLMSG_DONE, NLMSG_ERROR):
-                    _raise_for(answer)
-                    return records
-                records.append(answer)
-
-    def _ask(self, kind: int, body: bytes) -> wire.Message:
-        sequence = self._next()
-        self._open().send(wire.message(kind, NLM_F_REQUEST, sequence, body))
-        while True:
-            for answer in self._receive():
-                if answer.sequence != sequence:
-                    continue
-                if answer.type == NLMSG_ERROR:
-                    _raise_for(answer)
-                return answer
-
-    def _send(self, requests: Sequence[Request]) -> None:
-        flags = NLM_F_REQUEST | NLM_F_ACK
-        numbered = {self._next(): r for r in requests}
-        self._open().send(
-            b"".join(wire.message(r.type, flags | r.flags, n, r.body) for n, r in numbered.items())
-        )
-        answers: dict[int, wire.Message] = {}
-        while len(answers) < len(numbered):
-            answers |= {a.sequence: a for a in self._receive() if a.sequence in numbered}
-        for number in numbered:
-            _raise_for(answers[number])
-
-
-def _raise_for(answer: wire.Message) -> None:
-    """Raise what an NLMSG_ERROR or NLMSG_DONE carries: a negative errno, and the kernel's sentence (extended ack)."""
-    if len(answer.body) < 4:
-        return
-    number = -int.from_bytes(answer.body[:4], sys.byteorder, signed=True)
-    if number <= 0:
-        return
-    said = ""
-    if answer.type == NLMSG_ERROR and answer.flags & NLM_F_ACK_TLVS:
-        inner = wire.HEADER.size  # NETLINK_CAP_ACK: the header of the request, without its body
-        said = wire.as_text(wire.attributes(answer.body, 4 + inner).get(NLMSGERR_ATTR_MSG))
-    raise KernelError(number, said)

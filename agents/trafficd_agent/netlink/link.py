@@ -6,8 +6,7 @@ Sources: linux/if_link.h (IFLA_*, rtnl_link_stats64), linux/ethtool.h (ETHTOOL_G
 from __future__ import annotations
 
 import ctypes
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pyroute2.ethtool.ioctl import (
@@ -18,18 +17,13 @@ from pyroute2.ethtool.ioctl import (
     EthtoolError,
     IoctlEthtool,
 )
+from pyroute2.netlink import nlmsg
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_GETSTATS
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.ifstatsmsg import ifstatsmsg
 
-from trafficd_agent.netlink import wire
 from trafficd_agent.netlink.channel import Channel
 
-IFINFO = struct.Struct("=BxHiII")
-"""family, type, ifindex, flags, change."""
-STATS_REQUEST = struct.Struct("=BBHII")
-STATS64 = struct.Struct("=8Q")
-"""rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped."""
-IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK, IFLA_NUM_TX_QUEUES = 3, 10, 18, 29, 31
-IFLA_INFO_SLAVE_KIND = 4
 RTEXT_FILTER_SKIP_STATS = 1 << 3
 IFLA_STATS_LINK_64 = 1
 SPEED_UNKNOWN = (0, 0xFFFFFFFF)
@@ -55,33 +49,36 @@ class LinkCounters:
     tx_bytes: int
     rx_errors: int
     tx_errors: int
-    rx_drops: int
-    tx_drops: int
+    rx_dropped: int
+    tx_dropped: int
 
 
 def find(channel: Channel, name: str) -> Link:
     """The device of that name in the channel's network namespace. Raises KernelError (ENODEV)."""
-    body = IFINFO.pack(0, 0, 0, 0, 0) + wire.attribute(IFLA_EXT_MASK, wire.U32.pack(RTEXT_FILTER_SKIP_STATS))
-    return decode(channel.ask(RTM_GETLINK, body + wire.text(IFLA_IFNAME, name)).body)
+    request = ifinfmsg()
+    request["header"]["type"] = RTM_GETLINK
+    request["attrs"] = [["IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS], ["IFLA_IFNAME", name]]
+    return decode(channel.ask(request))
 
 
-def decode(body: bytes) -> Link:
+def decode(message: nlmsg) -> Link:
     """A link record, of an answer or a notification."""
-    top = wire.attributes(body, IFINFO.size)
-    member_of = wire.attributes(top.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_SLAVE_KIND)
+    about = message.get_attr("IFLA_LINKINFO") if message.get_attr("IFLA_MASTER") else None
     return Link(
-        index=IFINFO.unpack_from(body)[2],
-        name=wire.as_text(top.get(IFLA_IFNAME)),
-        member_of=wire.as_text(member_of) if wire.as_u32(top.get(IFLA_MASTER)) else "",
-        tx_queues=wire.as_u32(top.get(IFLA_NUM_TX_QUEUES)) or 1,
+        index=message["index"],
+        name=message.get_attr("IFLA_IFNAME") or "",
+        member_of=about.get_attr("IFLA_INFO_SLAVE_KIND") or "" if about else "",
+        tx_queues=message.get_attr("IFLA_NUM_TX_QUEUES") or 1,
     )
 
 
 def counters(channel: Channel, index: int) -> LinkCounters:
     """Raises KernelError (ENODEV)."""
-    answer = channel.ask(RTM_GETSTATS, STATS_REQUEST.pack(0, 0, 0, index, 1 << (IFLA_STATS_LINK_64 - 1)))
-    packed = wire.attributes(answer.body, STATS_REQUEST.size)[IFLA_STATS_LINK_64]
-    return LinkCounters(*STATS64.unpack_from(packed))
+    request = ifstatsmsg()
+    request["header"]["type"] = RTM_GETSTATS
+    request["ifindex"], request["filter_mask"] = index, 1 << (IFLA_STATS_LINK_64 - 1)
+    found = channel.ask(request).get_attr("IFLA_STATS_LINK_64")
+    return LinkCounters(*(found[f.name] for f in fields(LinkCounters)))
 
 
 def _ethtool(name: str, field: str, question: Any) -> bool:

@@ -8,10 +8,9 @@ are bytes per second, here bits per second; bursts are ticks of 64 ns (PSCHED_SH
 from __future__ import annotations
 
 import socket
-import struct
 from dataclasses import dataclass
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nla, nlmsg
 from pyroute2.netlink.rtnl import (
     RTM_DELQDISC,
     RTM_DELTCLASS,
@@ -24,30 +23,16 @@ from pyroute2.netlink.rtnl import (
     RTM_NEWTFILTER,
     TC_H_ROOT,
 )
+from pyroute2.netlink.rtnl.tcmsg import sched_htb
 
-from trafficd_agent.netlink import wire
-from trafficd_agent.netlink.channel import Channel, Request
+from trafficd_agent.netlink.channel import Channel
+from trafficd_agent.netlink.messages import TcMessage
 
-TCMSG = struct.Struct("=BBHiIII")
-"""family, two pads, ifindex, handle, parent, info."""
-RATESPEC = struct.Struct("=BBHhHI")
-"""cell_log, linklayer, overhead, cell_align, mpu, rate."""
-HTB_TAIL = struct.Struct("=IIIII")
-"""buffer, cbuffer, quantum, level, prio."""
-HTB_GLOB = struct.Struct("=IIIII")
-"""version, rate2quantum, defcls, debug, direct_pkts."""
-U32_SELECTOR = struct.Struct("=BBBxHHhhI")
-"""flags, offshift, nkeys, offmask, off, offoff, hoff, hmask."""
-U32_KEY = struct.Struct("=4s4sii")
-"""mask and value in network order, offset, offmask."""
-
-TCA_KIND, TCA_OPTIONS, TCA_STATS2, TCA_CHAIN = 1, 2, 7, 11
-TCA_HTB_PARMS, TCA_HTB_INIT, TCA_HTB_RATE64, TCA_HTB_CEIL64 = 1, 2, 6, 7
-TCA_U32_CLASSID, TCA_U32_HASH, TCA_U32_SEL, TCA_U32_PCNT, TCA_U32_FLAGS = 1, 2, 5, 9, 11
-TCA_U32_PLAIN = {TCA_U32_CLASSID, TCA_U32_HASH, TCA_U32_SEL, TCA_U32_PCNT, TCA_U32_FLAGS}
+U32_PLAIN = {"TCA_U32_CLASSID", "TCA_U32_HASH", "TCA_U32_SEL", "TCA_U32_PCNT", "TCA_U32_FLAGS"}
+U32_MOVING = ("offshift", "offmask", "off", "offoff", "hoff", "hmask")
+"""Fields of a selector whose comparisons are not at fixed places."""
 TC_U32_TERMINAL = 1
 LINKLAYER_ETHERNET = 1
-HTB_VERSION = 3
 RATE32_MAX = 0xFFFFFFFF
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 
@@ -121,211 +106,199 @@ class Counters:
     overlimits: int
 
 
-def _body(index: int, number: int, parent: int, info: int = 0) -> bytes:
-    return TCMSG.pack(0, 0, 0, index, number, parent, info)
+def _message(kind: int, index: int, number: int, parent: int, info: int = 0) -> TcMessage:
+    made = TcMessage()
+    made["header"]["type"] = kind
+    made["index"], made["handle"], made["parent"], made["info"] = index, number, parent, info
+    return made
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
 def qdiscs(channel: Channel, index: int) -> list[Qdisc]:
-    """Those of one device; the kernel dumps every device's, so others are passed over before decoding."""
-    answers = channel.dump(RTM_GETQDISC, _body(index, 0, 0))
-    return [_qdisc(a.body) for a in answers if _index(a.body) == index]
+    """Those of one device; the kernel dumps every device's."""
+    answers = channel.dump(_message(RTM_GETQDISC, index, 0, 0))
+    return [_qdisc(m) for m in answers if m["index"] == index]
 
 
 def classes(channel: Channel, index: int, major: int) -> list[Class]:
-    answers = channel.dump(RTM_GETTCLASS, _body(index, 0, handle(major)))
-    return [c for a in answers if (c := _class(a.body)) is not None]
+    answers = channel.dump(_message(RTM_GETTCLASS, index, 0, handle(major)))
+    return [c for m in answers if (c := _class(m)) is not None]
 
 
 def class_counters(channel: Channel, index: int, major: int) -> dict[int, Counters]:
     """Minor number -> counters of every class of one qdisc, by one dump; empty when there is no such qdisc."""
-    answers = channel.dump(RTM_GETTCLASS, _body(index, 0, handle(major)))
-    return {_minor(a.body): c for a in answers if (c := counters(a.body)) is not None}
+    answers = channel.dump(_message(RTM_GETTCLASS, index, 0, handle(major)))
+    return {m["handle"] & 0xFFFF: c for m in answers if (c := counters(m)) is not None}
 
 
 def direct_packets(channel: Channel, major: int) -> dict[int, int]:
     """Index -> packets that passed an htb root of this handle without a class, for every device, by one dump."""
-    wanted = handle(major)
-    answers = [a.body for a in channel.dump(RTM_GETQDISC, _body(0, 0, 0)) if _handle(a.body) == wanted]
-    return {_index(b): q.direct_packets for b in answers if (q := _qdisc(b)).direct_packets is not None}
+    answers = [m for m in channel.dump(_message(RTM_GETQDISC, 0, 0, 0)) if m["handle"] == handle(major)]
+    return {m["index"]: q.direct_packets for m in answers if (q := _qdisc(m)).direct_packets is not None}
 
 
 def filters(channel: Channel, index: int, major: int) -> list[Filter]:
     """Filters at a qdisc's root, in the kernel's order: the first that matches wins."""
-    answers = channel.dump(RTM_GETTFILTER, _body(index, 0, handle(major)))
-    return [f for a in answers if (f := _filter(a.body)) is not None]
+    answers = channel.dump(_message(RTM_GETTFILTER, index, 0, handle(major)))
+    return [f for m in answers if (f := decode_filter(m)) is not None]
 
 
-def _index(body: bytes) -> int:
-    return int(TCMSG.unpack_from(body)[3])
-
-
-def _handle(body: bytes) -> int:
-    return int(TCMSG.unpack_from(body)[4])
-
-
-def _minor(body: bytes) -> int:
-    return _handle(body) & 0xFFFF
-
-
-def _qdisc(body: bytes) -> Qdisc:
-    _, _, _, _, number, parent, _ = TCMSG.unpack_from(body)
-    top = wire.attributes(body, TCMSG.size)
-    kind, options = wire.as_text(top.get(TCA_KIND)), top.get(TCA_OPTIONS, b"")
+def _qdisc(m: nlmsg) -> Qdisc:
+    number, parent, kind = m["handle"], m["parent"], m.get_attr("TCA_KIND")
+    options = m.get_attr("TCA_OPTIONS")
     if kind == "pfifo":
-        return Qdisc(number, parent, kind, limit=wire.as_u32(options))
-    glob = wire.attributes(options).get(TCA_HTB_INIT, b"") if kind == "htb" else b""
-    if len(glob) < HTB_GLOB.size:
+        return Qdisc(number, parent, kind, limit=options["limit"])
+    glob = options.get_attr("TCA_HTB_INIT") if kind == "htb" else None
+    if glob is None:
         return Qdisc(number, parent, kind)
-    _, _, default, _, direct = HTB_GLOB.unpack_from(glob)
-    return Qdisc(number, parent, kind, default_minor=default, direct_packets=direct)
+    return Qdisc(number, parent, kind, default_minor=glob["defcls"], direct_packets=glob["direct_pkts"])
 
 
-def _class(body: bytes) -> Class | None:
-    _, _, _, _, number, parent, _ = TCMSG.unpack_from(body)
-    options = wire.attributes(wire.attributes(body, TCMSG.size).get(TCA_OPTIONS, b""))
-    packed = options.get(TCA_HTB_PARMS, b"")
-    if len(packed) < 2 * RATESPEC.size + HTB_TAIL.size:
+def _class(m: nlmsg) -> Class | None:
+    if m.get_attr("TCA_KIND") != "htb":
         return None
-    rate, ceil = RATESPEC.unpack_from(packed), RATESPEC.unpack_from(packed, RATESPEC.size)
-    buffer, cbuffer, quantum, _, prio = HTB_TAIL.unpack_from(packed, 2 * RATESPEC.size)
+    options = m.get_attr("TCA_OPTIONS")
+    parms = options.get_attr("TCA_HTB_PARMS")
     return Class(
-        handle=number,
-        parent=parent,
-        rate_bps=8 * (wire.as_u64(options.get(TCA_HTB_RATE64)) or rate[5]),
-        ceil_bps=8 * (wire.as_u64(options.get(TCA_HTB_CEIL64)) or ceil[5]),
-        buffer=buffer,
-        cbuffer=cbuffer,
-        quantum=quantum,
-        prio=prio,
-        plain=_is_plain(rate) and _is_plain(ceil),
+        handle=m["handle"],
+        parent=m["parent"],
+        rate_bps=8 * (options.get_attr("TCA_HTB_RATE64") or parms["rate"]),
+        ceil_bps=8 * (options.get_attr("TCA_HTB_CEIL64") or parms["ceil"]),
+        buffer=parms["buffer"],
+        cbuffer=parms["cbuffer"],
+        quantum=parms["quantum"],
+        prio=parms["prio"],
+        plain=_is_plain(parms, "rate") and _is_plain(parms, "ceil"),
     )
 
 
-def _is_plain(spec: tuple[int, ...]) -> bool:
-    _, linklayer, overhead, _, mpu, _ = spec
-    return linklayer in (0, LINKLAYER_ETHERNET) and overhead == 0 and mpu == 0
+def _is_plain(parms: nla, which: str) -> bool:
+    """pyroute2 knows the link layer by the name it had when it was reserved."""
+    layer, overhead, mpu = (parms[f"{which}_{name}"] for name in ("__reserved", "overhead", "mpu"))
+    return layer in (0, LINKLAYER_ETHERNET) and overhead == 0 and mpu == 0
 
 
-def counters(body: bytes) -> Counters | None:
+def counters(m: nlmsg) -> Counters | None:
     """Of a class or qdisc record. TCA_STATS_PKT64 is there once the packet count exceeds 32 bits."""
-    stats = wire.attributes(wire.attributes(body, TCMSG.size).get(TCA_STATS2, b""))
-    basic, queue = stats.get(1, b""), stats.get(3, b"")
-    if len(basic) < 12 or len(queue) < 20:
+    stats = m.get_attr("TCA_STATS2")
+    if stats is None:
         return None
-    sent, packets = struct.unpack_from("=QI", basic)
-    qlen, backlog, drops, requeues, overlimits = struct.unpack_from("=IIIII", queue)
-    packets = wire.as_u64(stats.get(8)) or packets
-    return Counters(sent, packets, qlen, backlog, drops, requeues, overlimits)
+    basic, queue = stats.get_attr("TCA_STATS_BASIC"), stats.get_attr("TCA_STATS_QUEUE")
+    return Counters(
+        bytes=basic["bytes"],
+        packets=stats.get_attr("TCA_STATS_PKT64") or basic["packets"],
+        queued_packets=queue["qlen"],
+        queued_bytes=queue["backlog"],
+        drops=queue["drops"],
+        requeues=queue["requeues"],
+        overlimits=queue["overlimits"],
+    )
 
 
-def _filter(body: bytes) -> Filter | None:
+def decode_filter(m: nlmsg) -> Filter | None:
     """A filter record; None for the hash tables of u32, which match nothing by themselves."""
-    _, _, _, _, number, _, info = TCMSG.unpack_from(body)
-    top = wire.attributes(body, TCMSG.size)
-    kind, pref, protocol = wire.as_text(top.get(TCA_KIND)), info >> 16, socket.ntohs(info & 0xFFFF)
+    kind, number, pref = m.get_attr("TCA_KIND"), m["handle"], m["info"] >> 16
+    protocol = socket.ntohs(m["info"] & 0xFFFF)
     if kind != "u32":
         return Filter(kind, pref, protocol) if number == 0 else None
     if number & 0xFFF == 0:
         return None
-    options = wire.attributes(top.get(TCA_OPTIONS, b""))
-    plain = set(options) <= TCA_U32_PLAIN and not wire.as_u32(top.get(TCA_CHAIN))
-    keys = _selector(options.get(TCA_U32_SEL, b"")) if plain else None
-    return Filter(kind, pref, protocol, number, wire.as_u32(options.get(TCA_U32_CLASSID)), keys)
+    options = m.get_attr("TCA_OPTIONS")
+    plain = {slot.name for slot in options["attrs"]} <= U32_PLAIN and not m.get_attr("TCA_CHAIN")
+    selector = options.get_attr("TCA_U32_SEL") if plain else None
+    target = options.get_attr("TCA_U32_CLASSID")
+    return Filter(kind, pref, protocol, number, target, _keys(selector) if selector else None)
 
 
-def _selector(packed: bytes) -> tuple[Key, ...] | None:
+def _keys(selector: nla) -> tuple[Key, ...] | None:
     """The comparisons of a terminal selector with fixed offsets; None for any other."""
-    if len(packed) < U32_SELECTOR.size:
+    pairs = [(selector[f"match{i}"], selector[f"place{i}"]) for i in range(selector["nkeys"])]
+    moving = any(selector[name] for name in U32_MOVING) or any(offmask for _, (_, offmask) in pairs)
+    if selector["flags"] != TC_U32_TERMINAL or moving:
         return None
-    flags, _, count, *moving = U32_SELECTOR.unpack_from(packed)
-    if flags != TC_U32_TERMINAL or any(moving) or len(packed) < U32_SELECTOR.size + count * U32_KEY.size:
-        return None
-    keys = [U32_KEY.unpack_from(packed, U32_SELECTOR.size + i * U32_KEY.size) for i in range(count)]
-    if any(offmask for _, _, _, offmask in keys):
-        return None
-    return tuple((int.from_bytes(m, "big"), int.from_bytes(v, "big"), off) for m, v, off, _ in keys)
+    return tuple((mask, value, offset) for (mask, value), (offset, _) in pairs)
 
 
 # --- writing -----------------------------------------------------------------------------------------------
 
 
-def _request(kind: int, flags: int, body: bytes, name: str, options: bytes = b"") -> Request:
-    body += wire.text(TCA_KIND, name)
-    return Request(kind, flags, body + (wire.attribute(TCA_OPTIONS, options) if options else b""))
+Options = dict[str, object]
+"""A pyroute2 message as a dictionary: fields, and ``attrs`` as pairs of name and value."""
 
 
-def add_htb_root(index: int, major: int, default_minor: int, *, displace: bool) -> Request:
+def _request(message: TcMessage, flags: int, kind: str, options: Options | None = None) -> TcMessage:
+    message["header"]["flags"] = flags
+    message["attrs"] = [["TCA_KIND", kind]]
+    if options:
+        message["attrs"].append(["TCA_OPTIONS", options])
+    return message
+
+
+def add_htb_root(index: int, major: int, default_minor: int, *, displace: bool) -> TcMessage:
     """A new htb root. Without ``displace`` any root but the kernel's default is left alone (EEXIST)."""
-    glob = HTB_GLOB.pack(HTB_VERSION, 10, default_minor, 0, 0)
     flags = NLM_F_CREATE | (NLM_F_REPLACE if displace else NLM_F_EXCL)
-    body = _body(index, handle(major), TC_H_ROOT)
-    return _request(RTM_NEWQDISC, flags, body, "htb", wire.attribute(TCA_HTB_INIT, glob))
+    message = _message(RTM_NEWQDISC, index, handle(major), TC_H_ROOT)
+    return _request(message, flags, "htb", sched_htb.get_parameters({"default": default_minor}))
 
 
-def try_htb_root(index: int, major: int) -> Request:
+def try_htb_root(index: int, major: int) -> TcMessage:
     """Always refused: without the options that htb needs it answers EINVAL, and changes nothing.
 
     EPERM without CAP_NET_ADMIN, ENOENT when the kernel has no htb, EEXIST when somebody's root is there.
     """
-    return _request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, _body(index, handle(major), TC_H_ROOT), "htb")
+    message = _message(RTM_NEWQDISC, index, handle(major), TC_H_ROOT)
+    return _request(message, NLM_F_CREATE | NLM_F_EXCL, "htb")
 
 
-def delete_root(index: int, major: int) -> Request:
+def delete_root(index: int, major: int) -> TcMessage:
     """Refused (EINVAL, ENOENT) when the root has another handle."""
-    return Request(RTM_DELQDISC, 0, _body(index, handle(major), TC_H_ROOT))
+    return _message(RTM_DELQDISC, index, handle(major), TC_H_ROOT)
 
 
-def set_fifo(index: int, number: int, parent: int, limit_packets: int, *, fresh: bool) -> Request:
+def set_fifo(index: int, number: int, parent: int, limit_packets: int, *, fresh: bool) -> TcMessage:
     """The packet fifo below a class; one that is there keeps its packets, unless ``fresh`` puts a new one."""
     flags = NLM_F_CREATE | NLM_F_REPLACE if fresh else 0
-    body = _body(index, number if fresh else 0, parent) + wire.text(TCA_KIND, "pfifo")
-    return Request(RTM_NEWQDISC, flags, body + wire.attribute(TCA_OPTIONS, wire.U32.pack(limit_packets)))
+    message = _message(RTM_NEWQDISC, index, number if fresh else 0, parent)
+    return _request(message, flags, "pfifo", {"limit": limit_packets})
 
 
-def delete_leaf(index: int, parent: int) -> Request:
+def delete_leaf(index: int, parent: int) -> TcMessage:
     """Back to the fifo that htb gives a class of its own accord."""
-    return Request(RTM_DELQDISC, 0, _body(index, 0, parent))
+    return _message(RTM_DELQDISC, index, 0, parent)
 
 
-def _spec(rate_bps: int) -> bytes:
-    return RATESPEC.pack(0, LINKLAYER_ETHERNET, 0, 0, 0, min(rate_bps // 8, RATE32_MAX))
-
-
-def set_class(index: int, wanted: Class) -> Request:
+def set_class(index: int, wanted: Class) -> TcMessage:
     """Create an htb class or change it where it stands. Rates from 2^32 bytes/s on go by RATE64."""
-    tail = HTB_TAIL.pack(wanted.buffer, wanted.cbuffer, wanted.quantum, 0, wanted.prio)
-    parms = _spec(wanted.rate_bps) + _spec(wanted.ceil_bps) + tail
-    options = wire.attribute(TCA_HTB_PARMS, parms)
-    for kind, bps in ((TCA_HTB_RATE64, wanted.rate_bps), (TCA_HTB_CEIL64, wanted.ceil_bps)):
-        if bps // 8 > RATE32_MAX:
-            options += wire.attribute(kind, wire.U64.pack(bps // 8))
-    body = _body(index, wanted.handle, wanted.parent)
-    return _request(RTM_NEWTCLASS, NLM_F_CREATE, body, "htb", options)
+    rates = {"rate": wanted.rate_bps // 8, "ceil": wanted.ceil_bps // 8}
+    parms: Options = {name: min(rate, RATE32_MAX) for name, rate in rates.items()}
+    parms |= {f"{name}___reserved": LINKLAYER_ETHERNET for name in rates}
+    parms |= {name: getattr(wanted, name) for name in ("buffer", "cbuffer", "quantum", "prio")}
+    wide = [[f"TCA_HTB_{name.upper()}64", rate] for name, rate in rates.items() if rate > RATE32_MAX]
+    message = _message(RTM_NEWTCLASS, index, wanted.handle, wanted.parent)
+    return _request(message, NLM_F_CREATE, "htb", {"attrs": [["TCA_HTB_PARMS", parms], *wide]})
 
 
-def delete_class(index: int, number: int) -> Request:
-    return Request(RTM_DELTCLASS, 0, _body(index, number, 0))
+def delete_class(index: int, number: int) -> TcMessage:
+    return _message(RTM_DELTCLASS, index, number, 0)
 
 
 def _info(f: Filter) -> int:
     return f.pref << 16 | socket.htons(f.protocol)
 
 
-def add_filter(index: int, major: int, wanted: Filter) -> Request:
+def add_filter(index: int, major: int, wanted: Filter) -> TcMessage:
     """A u32 filter at the qdisc's root. ``target`` and ``keys`` are given; the kernel chooses its handle."""
     keys = wanted.keys or ()
-    selector = U32_SELECTOR.pack(TC_U32_TERMINAL, 0, len(keys), 0, 0, 0, 0, 0)
-    for mask, value, offset in keys:
-        selector += U32_KEY.pack(mask.to_bytes(4, "big"), value.to_bytes(4, "big"), offset, 0)
-    options = wire.attribute(TCA_U32_CLASSID, wire.U32.pack(wanted.target or 0))
-    options += wire.attribute(TCA_U32_SEL, selector)
-    body = _body(index, 0, handle(major), _info(wanted))
-    return _request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body, "u32", options)
+    selector: Options = {"flags": TC_U32_TERMINAL, "nkeys": len(keys)}
+    for i, (mask, value, offset) in enumerate(keys):
+        selector |= {f"match{i}": (mask, value), f"place{i}": (offset, 0)}
+    attributes = [["TCA_U32_CLASSID", wanted.target or 0], ["TCA_U32_SEL", selector]]
+    message = _message(RTM_NEWTFILTER, index, 0, handle(major), _info(wanted))
+    return _request(message, NLM_F_CREATE | NLM_F_EXCL, "u32", {"attrs": attributes})
 
 
-def delete_filter(index: int, major: int, gone: Filter) -> Request:
-    body = _body(index, gone.handle, handle(major), _info(gone))
-    return _request(RTM_DELTFILTER, 0, body, gone.kind)
+def delete_filter(index: int, major: int, gone: Filter) -> TcMessage:
+    message = _message(RTM_DELTFILTER, index, gone.handle, handle(major), _info(gone))
+    return _request(message, 0, gone.kind)

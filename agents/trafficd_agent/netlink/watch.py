@@ -8,6 +8,7 @@ most tools have their process id there.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from pyroute2.netlink import NETLINK_ROUTE
+from pyroute2.netlink import nlmsg
 from pyroute2.netlink.rtnl import (
     RTM_DELLINK,
     RTM_DELQDISC,
@@ -29,8 +30,9 @@ from pyroute2.netlink.rtnl import (
     RTMGRP_TC,
 )
 
-from trafficd_agent.netlink import link, tc, wire
-from trafficd_agent.netlink.channel import RECEIVE_BYTES, OwnPorts
+from trafficd_agent.netlink import link
+from trafficd_agent.netlink.channel import OwnPorts
+from trafficd_agent.netlink.messages import opened
 
 SO_RCVBUFFORCE = 33
 BUFFER_BYTES = 1 << 20
@@ -79,14 +81,11 @@ class TcWatch:
     def __init__(self, own: OwnPorts) -> None:
         self._own = own
         self._names: dict[int, str] = {}
-        flags = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, flags, NETLINK_ROUTE)
-        try:
-            self._widen()
-            self._socket.bind((0, RTMGRP_TC | RTMGRP_LINK))
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = opened(RTMGRP_TC | RTMGRP_LINK)
+        self._socket.socket.settimeout(0)
+        # More room for bursts than pyroute2 may ask for; forcing it beyond the host's limit takes CAP_NET_ADMIN.
+        with contextlib.suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
 
     def __enter__(self) -> Self:
         return self
@@ -98,14 +97,14 @@ class TcWatch:
         self._socket.close()
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return int(self._socket.fileno())
 
     def read(self) -> tuple[Event, ...]:
         """Every event that is waiting, in the kernel's order; empty when there is none. Never blocks."""
         events: list[Event] = []
         while True:
             try:
-                data = self._socket.recv(RECEIVE_BYTES)
+                found = self._socket.get()
             except BlockingIOError:
                 return tuple(events)
             except OSError as e:
@@ -113,26 +112,17 @@ class TcWatch:
                     raise
                 events.append(Event(What.RESYNC))
                 continue
-            events += [self._event(m, *KINDS[m.type]) for m in wire.messages(data) if m.type in KINDS]
+            events += [self._event(m) for m in found if m["header"]["type"] in KINDS]
 
-    def _widen(self) -> None:
-        """More room for bursts; forcing it beyond the host's limit takes CAP_NET_ADMIN."""
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-
-    def _event(self, m: wire.Message, what: What, removed: bool) -> Event:
+    def _event(self, m: nlmsg) -> Event:
+        (what, removed), index = KINDS[m["header"]["type"]], m["index"]
         if what is What.LINK:
-            found = link.decode(m.body)
-            index, name = found.index, found.name
-            self._names[index] = name
-        else:
-            index = tc.TCMSG.unpack_from(m.body)[3]
-            name = self._name(index)
+            self._names[index] = link.decode(m).name
+        name = self._name(index)
         if what is What.LINK and removed:
             self._names.pop(index, None)
-        return Event(what, removed, index, name, m.sender, m.sender in self._own)
+        sender = m["header"]["pid"]
+        return Event(what, removed, index, name, sender, sender in self._own)
 
     def _name(self, index: int) -> str:
         if index not in self._names:

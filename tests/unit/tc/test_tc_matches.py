@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from trafficd_agent.driver import (
     BusyError,
@@ -18,7 +19,7 @@ from trafficd_agent.driver import (
 from trafficd_agent.drivers.tc.decode import INNER, ROOT, ROOT_PARENT, Tree, elements, sort_filters
 from trafficd_agent.drivers.tc.errors import named
 from trafficd_agent.drivers.tc.matches import MAX_PREF, catch_all, kernel_filters, key_of, matches, preference
-from trafficd_agent.netlink import link, tc, wire
+from trafficd_agent.netlink import link, tc
 from trafficd_agent.netlink.channel import KernelError
 from trafficd_topology.diff import render
 from trafficd_topology.qos.tc import TcFilter, burst_ticks
@@ -141,15 +142,17 @@ def test_a_tree_as_elements() -> None:
     )
 
 
-def link_record(name: str, master: int, member_of: str) -> bytes:
-    info = wire.text(link.IFLA_INFO_SLAVE_KIND, member_of)
-    return (
-        link.IFINFO.pack(0, 1, 7, 0, 0)
-        + wire.text(link.IFLA_IFNAME, name)
-        + wire.attribute(link.IFLA_MASTER, wire.U32.pack(master))
-        + wire.attribute(link.IFLA_NUM_TX_QUEUES, wire.U32.pack(4))
-        + wire.attribute(link.IFLA_LINKINFO, info)
-    )
+def link_record(name: str, master: int, member_of: str) -> ifinfmsg:
+    made = ifinfmsg()
+    made["index"] = 7
+    made["attrs"] = [
+        ["IFLA_IFNAME", name],
+        ["IFLA_MASTER", master],
+        ["IFLA_NUM_TX_QUEUES", 4],
+        ["IFLA_LINKINFO", {"attrs": [["IFLA_INFO_SLAVE_KIND", member_of]]}],
+    ]
+    made.encode()
+    return made.copy()
 
 
 @pytest.mark.parametrize(("master", "member_of"), [(9, "bond"), (9, "bridge"), (0, "")])
@@ -176,10 +179,3 @@ def test_errors_are_named_by_who_must_act(number: int, kind: type[DriverError]) 
     found = named(KernelError(number, "Quantum is wrong."), "eth0", "adding class/10")
     assert type(found) is kind
     assert str(found).startswith("eth0: adding class/10 failed (Quantum is wrong.): ")
-
-
-def test_broken_records_end_quietly() -> None:
-    body = tc.TCMSG.pack(0, 0, 0, 3, 5, 0, 0)
-    assert tc.counters(body) is None
-    assert wire.attributes(b"\x03\x00\x01\x00junk") == {}
-    assert list(wire.messages(b"\x04\x00\x00\x00" + bytes(12))) == []

@@ -13,7 +13,7 @@ from trafficd_agent.drivers.tc.matches import (
     key_of,
 )
 from trafficd_agent.netlink import tc
-from trafficd_agent.netlink.channel import Request
+from trafficd_agent.netlink.messages import TcMessage
 from trafficd_topology.diff import Change, Op
 from trafficd_topology.qos.tc import (
     HANDLE_MAJOR,
@@ -46,7 +46,7 @@ class Place:
     filters: Callable[[], Sequence[tc.Filter]]
 
 
-Requests = tuple[Request, ...]
+Requests = tuple[TcMessage, ...]
 
 
 def requests(place: Place, change: Change) -> Requests:
