@@ -4,6 +4,7 @@ set -eu
 missing=
 need() { [ -e "$1" ] || missing="$missing $2"; }
 need /usr/sbin/tc iproute2
+need /usr/sbin/ethtool ethtool
 need /usr/sbin/opensm opensm
 need /usr/bin/ibsim ibsim-utils
 need /usr/sbin/smpquery infiniband-diags

@@ -8,11 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import lanes
 import path
 
 BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("path choice", path.decisions),
     ("path service", path.service),
+    ("lanes", lanes.lanes),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import count
 
 from demo import infiniband, policies
@@ -50,9 +50,6 @@ class Figures:
     bound_mbps: float
     policy_change_s: float
     repair_s: float
-
-
-FIGURE_NAMES = tuple(f.name for f in fields(Figures))
 
 
 def bound_mbps() -> float:
