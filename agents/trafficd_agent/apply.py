@@ -18,6 +18,7 @@ from typing import Protocol
 
 from trafficd_agent.driver import (
     BusyError,
+    Capability,
     Driver,
     DriverError,
     ForeignError,
@@ -233,16 +234,17 @@ def reconcile(driver: Driver, order: Order, journal: Journal, stopped: Callable[
 
     ``stopped`` is asked before every write on the way to the desired state, never while restoring.
     """
-    if refusal := _unfit(driver, order):
+    can = driver.probe(order.scope)
+    if refusal := _unfit(driver, order, can):
         return refusal
     try:
         seen = _read(driver, order.scope)
     except DriverError as e:
         return Outcome(Result.NOT_READ, reason_of(e), str(e), passing=isinstance(e, PASSING))
-    return _Run(driver, order, journal, stopped).judge(seen)
+    return _Run(driver, order, journal, stopped).judge(seen, can)
 
 
-def _unfit(driver: Driver, order: Order) -> Outcome | None:
+def _unfit(driver: Driver, order: Order, can: Capability) -> Outcome | None:
     """Why this driver cannot take the order at all. A return is always tried."""
     known = {kind for op, kind in driver.steps if op is Op.ADD and can_be_desired(kind)}
     strange = sorted({e.kind for e in order.desired} - known)
@@ -251,8 +253,7 @@ def _unfit(driver: Driver, order: Order) -> Outcome | None:
         return Outcome(Result.UNSUPPORTED, "UnknownElement", text)
     if order.purpose in (Purpose.RETURN, Purpose.RESTORE):
         return None
-    capability = driver.probe(order.scope)
-    return None if capability.supported else Outcome(Result.UNSUPPORTED, "Unsupported", capability.reason)
+    return None if can.supported else Outcome(Result.UNSUPPORTED, "Unsupported", can.reason)
 
 
 class _Run:
@@ -276,7 +277,7 @@ class _Run:
     def _plan(self, have: State) -> tuple[Change, ...]:
         return ordered(diff(self.order.desired, have), self.driver.steps)
 
-    def judge(self, seen: Observation) -> Outcome:
+    def judge(self, seen: Observation, can: Capability) -> Outcome:
         """Decide from what was read whether to write."""
         order = self.order
         drift = diff(order.desired, seen.state, seen.unreadable)
@@ -288,7 +289,7 @@ class _Run:
         if not plan or (order.purpose is Purpose.VERIFY and not drift):
             return self._settled(self._outcome(seen, Result.IN_SYNC, "InSync"), have)
         found = drift if order.purpose is Purpose.VERIFY else ()
-        if refusal := self._refusal(seen, plan):
+        if refusal := self._refusal(seen, plan, can):
             return replace(refusal, drift=found)
         before = lasting(have) if order.restore_to is None else order.restore_to
         try:
@@ -297,9 +298,11 @@ class _Run:
             return replace(self._outcome(seen, Result.NOT_SAVED, "NotSaved", str(e)), drift=found)
         return replace(self._carry_out(replace(seen, state=have), before, plan), drift=found)
 
-    def _refusal(self, seen: Observation, plan: tuple[Change, ...]) -> Outcome | None:
+    def _refusal(self, seen: Observation, plan: tuple[Change, ...], can: Capability) -> Outcome | None:
         if seen.foreign:
             return self._outcome(seen, Result.FOREIGN, "ForeignConfiguration", seen.foreign[0])
+        if not can.writable:
+            return self._outcome(seen, Result.UNSUPPORTED, "PermissionMissing", can.reason)
         if (cost := disruption(plan, self.driver.steps)) <= self.order.leave:
             return None
         words = cost.name.lower().replace("_", " ")

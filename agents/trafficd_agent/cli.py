@@ -18,7 +18,7 @@ from typing import Any
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
 from trafficd_agent.config import ADDRESS, Config, default_config, is_address, parse_config
-from trafficd_topology.model import NodeInventory, PortInventory, Problem
+from trafficd_topology.model import DriverOffer, NodeInventory, PortInventory, Problem
 
 
 class Code(IntEnum):
@@ -149,10 +149,16 @@ def _shown(value: Any) -> str:
     return "-" if value is None or value == "" else str(value)
 
 
+def _offer(o: DriverOffer) -> str:
+    if not o.supported:
+        return f"not {o.driver}: {o.reason}"
+    return f"{o.driver}, only to observe: {o.reason}" if o.reason else o.driver
+
+
 def _port_row(p: PortInventory) -> tuple[str, ...]:
     rate = None if p.rate_bps is None else f"{p.rate_bps / 1e9:g} Gb/s"
     up = {True: "up", False: "down", None: None}[p.up]
-    offers = ", ".join(o.driver if o.supported else f"not {o.driver}: {o.reason}" for o in p.offers)
+    offers = ", ".join(map(_offer, p.offers))
     cells = (p.name, p.link_layer, rate, up, p.pci, p.numa_node, p.gpu, offers)
     return tuple(_shown(c) for c in cells)
 

@@ -45,10 +45,15 @@ class GoneError(DriverError):
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """Whether this driver can serve a scope; ``reason`` says why not."""
+    """Whether this driver can serve a scope; ``reason`` says why not.
+
+    A scope that is supported and not ``writable`` can be read and compared, and nothing else; ``reason`` says what the
+    agent lacks.
+    """
 
     supported: bool
     reason: str = ""
+    writable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

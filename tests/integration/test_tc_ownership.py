@@ -241,13 +241,18 @@ def test_probing_changes_nothing(bench: TcBench) -> None:
 
 
 UNPRIVILEGED = """
-from lab.tcbench import FIRST
+from contract.suite import Notes
+from lab.tcbench import FIRST, SECOND
+from trafficd_agent.apply import Order, Purpose, reconcile
 from trafficd_agent.driver import DriverError
 from trafficd_agent.drivers.tc import TcDriver
 from trafficd_topology.diff import Change, Op, diff
 driver = TcDriver()
+for desired, purpose in ((FIRST, Purpose.LOOK), (SECOND, Purpose.LOOK), (FIRST, Purpose.APPLY), (SECOND, Purpose.APPLY)):
+    done = reconcile(driver, Order("va", desired, purpose), Notes())
+    print(done.result, done.reason, bool(done.differences), done.message)
 print(len(diff(FIRST, driver.read("va").state)))
-print(driver.probe("va").reason)
+print(driver.probe("va"))
 try:
     driver.write("va", Change(Op.REMOVE, "qdisc", "", FIRST[-1].value, None))
 except DriverError as e:
@@ -275,9 +280,14 @@ def test_without_the_capability_it_reads_and_says_what_is_missing(bench: TcBench
         timeout=60,
         check=False,
     )
+    lacking = "va: probing failed (Operation not permitted): give the agent CAP_NET_ADMIN"
     assert done.stdout.splitlines() == [
+        "in-sync InSync False ",
+        "looked Differs True ",
+        "in-sync InSync False ",
+        f"unsupported PermissionMissing True {lacking}",
         "0",
-        "va: probing failed (Operation not permitted): give the agent CAP_NET_ADMIN",
+        f"Capability(supported=True, reason='{lacking}', writable=False)",
         "PermissionMissingError va: removing qdisc failed (Operation not permitted): give the agent CAP_NET_ADMIN",
     ], done.stderr
     assert render(read(bench).state) == render(FIRST)

@@ -142,7 +142,10 @@ class FabricSpec:
 
 @dataclass(frozen=True, slots=True)
 class DriverOffer:
-    """What an agent says a driver can do with a port: supported, or the reason why not."""
+    """What an agent says a driver can do with a port: supported, or the reason why not.
+
+    A reason beside ``supported`` says what the agent lacks to write; it can observe.
+    """
 
     driver: str
     supported: bool

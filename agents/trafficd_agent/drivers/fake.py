@@ -18,6 +18,7 @@ read from a file (``control``) before every operation, so that it can be switche
         error: busy            # ... in this way: busy, gone, permission, refused or fault
         hang: write            # read or write does not return while this stands here
         absent: false          # the device is not there
+        read_only: false       # the agent may read it and not write
         identity: "2"          # changes when the device is re-created
 """
 
@@ -83,6 +84,7 @@ class Behaviour:
     error: Error = Error.BUSY
     hang: Hang = Hang.NEVER
     absent: bool = False
+    read_only: bool = False
     identity: str = "1"
 
 
@@ -128,6 +130,7 @@ def _behaviour(m: Mapping) -> Behaviour:
         error=m.choice("error", Error, Error.BUSY),
         hang=m.choice("hang", Hang, Hang.NEVER),
         absent=m.flag("absent", default=False),
+        read_only=m.flag("read_only", default=False),
         identity=m.text("identity", "1"),
     )
 
@@ -171,6 +174,10 @@ ERRORS: dict[Error, Callable[[str], Exception]] = {
     Error.REFUSED: RefusedError,
     Error.FAULT: RuntimeError,
 }
+
+
+def _read_only(scope: str) -> str:
+    return f"{scope} may only be read: give the agent leave to write it"
 
 
 class FakeDevice:
@@ -271,11 +278,13 @@ class FakeDriver:
 
     def probe(self, scope: str) -> Capability:
         try:
-            absent = self._now(scope).absent
+            now = self._now(scope)
         except DriverError as e:
             return Capability(supported=False, reason=str(e))
-        known = not self.options.ports or scope in self.options.ports or absent
-        return Capability(known, "" if known else f"{scope} is no port of the fake device")
+        if self.options.ports and scope not in self.options.ports and not now.absent:
+            return Capability(supported=False, reason=f"{scope} is no port of the fake device")
+        reason = _read_only(scope) if now.read_only else ""
+        return Capability(supported=True, reason=reason, writable=not now.read_only)
 
     def read(self, scope: str) -> Observation:
         now = self._behave(scope, Hang.READ)
@@ -288,6 +297,8 @@ class FakeDriver:
 
     def write(self, scope: str, change: Change) -> None:
         now = self._behave(scope, Hang.WRITE)
+        if now.read_only:
+            raise PermissionMissingError(_read_only(scope))
         count = self.device.count(scope)
         if now.fail_after is not None and count > now.fail_after:
             raise ERRORS[now.error](f"{scope}: write {count} failed as asked ({now.error})")

@@ -24,6 +24,11 @@ from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Generation
 
 HERE = Path(__file__).parent
+WORDS: dict[str, Callable[[str], object]] = {
+    "fail_after": int,
+    "absent": "yes".__eq__,
+    "read_only": "yes".__eq__,
+}
 LISTS = ("refuse", "ignore", "alter", "half", "lie", "drop", "unreadable", "foreign")
 
 
@@ -60,14 +65,7 @@ def forget(lab: Lab, words: list[str]) -> None:
 
 def behave(lab: Lab, words: list[str]) -> None:
     pairs = [w.split("=", 1) for w in words]
-    lab.behave(
-        **{
-            k: tuple(v.split(",")) if k in LISTS else int(v) if v.isdigit() and k == "fail_after" else v
-            for k, v in pairs
-        }
-    )
-    if ("absent", "yes") in [tuple(p) for p in pairs]:
-        lab.behave(absent=True)
+    lab.behave(**{k: tuple(v.split(",")) if k in LISTS else WORDS.get(k, str)(v) for k, v in pairs})
 
 
 def device(lab: Lab, words: list[str]) -> None:

@@ -16,6 +16,7 @@ from trafficd_agent.driver import (
     ForeignError,
     GoneError,
     Observation,
+    PermissionMissingError,
     RefusedError,
     no_batch,
 )
@@ -72,6 +73,8 @@ class TcDriver:
             _index(scope)
             with _naming(scope, "probing"):
                 reason = self._unfit(scope)
+        except PermissionMissingError as e:  # reading takes none
+            return Capability(supported=True, reason=str(e), writable=False)
         except DriverError as e:
             return Capability(supported=False, reason=str(e))
         return Capability(supported=not reason, reason=f"{scope} {reason}" if reason else "")
