@@ -324,13 +324,27 @@ def test_a_link_that_goes_is_no_longer_counted(laned: Rig) -> None:
     )
 
 
-def test_a_killed_helper_is_replaced(laned: Rig) -> None:
+def kill_helpers() -> None:
     mine = subprocess.run(
         ["pgrep", "-P", str(os.getpid()), "-f", "smp_helper"], capture_output=True, text=True, check=True
     )
     for pid in mine.stdout.split():
         os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_killed_helper_is_replaced(laned: Rig) -> None:
+    kill_helpers()
     assert laned.text() == PAPER
+
+
+def test_nothing_is_left_where_a_lab_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ib_lab(FOUR_VLS) as lab, rig_on(lab) as rig:
+        assert rig.driver.probe("ib").supported
+        kill_helpers()
+        assert list(lab.directory.glob("sys-*")), "what a killed helper leaves"
+        read_ports(lab, "Hca3")
+    assert (Path.cwd(), list(tmp_path.iterdir())) == (tmp_path, [])
 
 
 def test_without_a_device_the_reason_says_what_to_do(laned: Rig) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -191,13 +191,18 @@ class IbLab:
 
 @contextmanager
 def ib_lab(lines: str = "", tree: FatTree | None = None) -> Iterator[IbLab]:
-    """A fabric that is up, with these lines in its opensm.conf; stopped and removed at the end."""
+    """A fabric that is up, with these lines in its opensm.conf; stopped and removed at the end.
+
+    Meanwhile the caller stands in its directory: whatever sits on an adapter keeps a tree ``sys-PID`` where it was
+    started, and leaves it there when it is killed.
+    """
     with TemporaryDirectory(prefix="trafficd-ib-") as name:
         lab = IbLab(Path(name), tree or FatTree(), f"tfd-ib-{os.getpid()}-{next(_numbers)}")
         lab.conf.write_text(conf_text(lab.directory, lines))
         try:
             lab.start_ibsim()
             lab.start_opensm()
-            yield lab
+            with chdir(lab.directory):
+                yield lab
         finally:
             lab.close()
