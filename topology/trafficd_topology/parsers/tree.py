@@ -1,7 +1,7 @@
 """YAML text to a checked tree: every problem at once, each with its path, value and reason.
 
 ``load`` turns text into plain values and refuses what YAML lets pass silently (duplicate keys, aliases that
-multiply, binary, documents too large). ``Mapping`` reads a mapping field by field, notes every problem in a
+multiply, tags, binary, documents too large). ``Mapping`` reads a mapping field by field, notes every problem in a
 shared list, and at the end names the keys that nobody asked for. A reader never raises.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 from collections.abc import Callable, Hashable, Iterator
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
@@ -82,6 +83,10 @@ def _pitfall(text: str) -> str:
             return f"more than {MAX_NODES} values: split it"
         if isinstance(event, yaml.AliasEvent):
             return "YAML aliases (*name) are not allowed: write the value out"
+        if getattr(event, "tag", None) is not None:
+            # A tag chooses a constructor for a value it may not fit, and none of them expects that.
+            where = _where(event.start_mark)
+            return f"{where}: YAML tags (!name) are not allowed: write the value plainly"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             return f"nested deeper than {MAX_DEPTH} levels"
@@ -115,9 +120,12 @@ def load(text: str | bytes) -> tuple[Any, tuple[Problem, ...]]:
     return tree, ()
 
 
+def _where(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
 def _yaml_problem(error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    where = _where(getattr(error, "problem_mark", None))
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
     return Problem(where, "", f"not valid YAML: {what}")
 
@@ -177,14 +185,8 @@ class Mapping:
         return self._typed(key, default, fits, f"must be a whole number from {low} to {high}")
 
     def number(self, key: str, default: Any = ..., *, low: float = 0.0, high: float = math.inf) -> Any:
-        def fits(v: Any) -> bool:
-            return (
-                isinstance(v, int | float)
-                and not isinstance(v, bool)
-                and math.isfinite(v)
-                and low <= v <= high
-            )
-
+        most = min(high, sys.float_info.max)  # excludes infinity, NaN, and integers that no float can hold
+        fits = lambda v: isinstance(v, int | float) and not isinstance(v, bool) and low <= v <= most  # noqa: E731
         return self._typed(key, default, fits, f"must be a number from {low:g} to {high:g}")
 
     def flag(self, key: str, default: bool) -> bool:
