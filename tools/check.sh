@@ -7,10 +7,13 @@ bin=$1
 "$bin/mypy" -p trafficd -p trafficd_agent -p trafficd_topology
 "$bin/lint-imports" --cache-dir .import_linter_cache
 "$bin/buf" lint proto
-# Without an earlier version there is nothing to break.
-if git rev-parse -q --verify HEAD:proto >/dev/null 2>&1; then
-  "$bin/buf" breaking proto --against ".git#subdir=proto"
+# Against the contract before its newest change, committed or not. Without an earlier one there is nothing to break.
+if git diff --quiet HEAD -- proto; then
+  before=$(git log -2 --format=%H -- proto | sed -n 2p)
+else
+  before=$(git rev-parse HEAD)
 fi
+[ -z "$before" ] || "$bin/buf" breaking proto --against ".git#ref=$before,subdir=proto"
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 tools/proto.sh "$fresh"
