@@ -4,8 +4,11 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from trafficd_topology.parsers.policy import parse_policies
 from trafficd_topology.parsers.presets import read_preset
+from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.policy import Preset
 from trafficd_topology.qos.shares import compile_shares
 
@@ -42,15 +45,37 @@ def test_every_other_example_says_what_it_says() -> None:
     assert text.endswith(new), "REWRITE=1 makes it anew"
 
 
-def test_the_table_of_dualpath_is_its_lanes() -> None:
-    policies, _ = parse_policies("version: 1\npolicies: [{name: p}]")
+def percent(ratio: float) -> str:
+    return f"{ratio:.0%}".replace("%", " %")
+
+
+def table(preset: Preset) -> str:
+    """A preset's lanes in the order in which they are served, as the manual shows them."""
+    policies, _ = parse_policies(f"version: 1\npolicies: [{{name: p, preset: {preset}}}]")
     assert policies is not None
     lanes = policies.policies[0].lanes
     rows = []
     for lane in sorted(lanes.lanes, key=lambda x: x.priority):
-        (c,) = [c for c in lanes.classes if c.lane == lane.name]
-        limit = "" if lane.limit == 1 else f"{lane.limit:.0%}".replace("%", " %")
-        cells = [lane.name, lane.id, lane.priority, f"{lane.share:.0%}".replace("%", " %"), limit, c.name]
-        rows.append(" | ".join(map(str, [*cells, *c.marking.dscp, *c.marking.sl])).replace("  ", " "))
-    assert "".join(f"| {row} |\n" for row in rows) in DOC.read_text()
-    assert "DSCP 26" in read_preset(Preset.DUALPATH)
+        mine = [c for c in lanes.classes if c.lane == lane.name]
+        marks = [[str(v) for c in mine for v in getattr(c.marking, word)] for word in ("dscp", "sl")]
+        limit = "" if lane.limit == 1 else percent(lane.limit)
+        cells = [lane.name, lane.id, lane.priority, percent(lane.share), limit]
+        cells += [", ".join(x) for x in ([c.name for c in mine], *marks)]
+        rows.append(" | ".join(map(str, cells)).replace("  ", " "))
+    return "".join(f"| {row} |\n" for row in rows)
+
+
+@pytest.mark.parametrize("preset", [Preset.DUALPATH, Preset.THREE_CLASS, Preset.NCCL_TWO_VL])
+def test_the_table_of_a_preset_is_its_lanes(preset: Preset) -> None:
+    assert table(preset) in DOC.read_text()
+    assert "DSCP 26" in read_preset(preset)
+
+
+def test_three_classes_with_a_lane_for_control_as_the_manual_says() -> None:
+    given = re.findall(r"^(?:and )?`((?:lanes|classes): \[.*\])`", DOC.read_text(), re.MULTILINE)
+    assert len(given) == 2
+    body = "".join(f"    {line}\n" for line in ("preset: three-class", *given))
+    policies, problems = parse_policies(f"version: 1\npolicies:\n  - name: p\n{body}")
+    assert policies is not None, problems
+    lanes = policies.policies[0].lanes
+    assert (lanes.control.name, lanes.control.id, derive_tables(lanes).max_vls) == ("control", 4, 8)

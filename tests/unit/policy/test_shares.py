@@ -23,6 +23,7 @@ from trafficd_topology.qos.tc import TcClass, TcQdisc, lane_minor
 from trafficd_topology.qos.vlarb import IbTables, VlArb, VlWeight
 
 PACKET = 1514
+PRESETS = [p.value for p in Preset if p is not Preset.NONE]
 MTU = 4096
 
 
@@ -159,7 +160,7 @@ def some_lanes(rng: random.Random) -> LaneSet:
     return LaneSet(tuple(lanes), ())
 
 
-@pytest.mark.parametrize("name", ["dualpath", "two-lane-strict"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_htb_gives_the_presets_what_was_compiled(name: str) -> None:
     lanes = preset(name).lanes
     for compiled in compile_shares(lanes):
@@ -211,7 +212,7 @@ def test_strict_lanes_leave_what_their_limits_leave() -> None:
     assert starved(cases) == ()
 
 
-@pytest.mark.parametrize("name", ["dualpath", "two-lane-strict"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_vl_arbitration_gives_the_presets_what_was_compiled(name: str) -> None:
     policy = preset(name)
     assert policy.infiniband is not None
@@ -256,6 +257,32 @@ def test_the_papers_tables_reserve_more_than_99_percent() -> None:
     assert case(cases, "model", "kv").ratio("kv") == pytest.approx(1 / 964)  # 99.90 %
     alone = IbTables(4, 240, policy.infiniband.vlarb_high, (VlWeight(2, 64),))
     assert compile_ib_shares(policy.lanes, alone)[0].ratio("kv") == pytest.approx(1 / 241)  # 99.6 %
+
+
+def test_three_classes_share_alike_on_both_link_layers() -> None:
+    policy = preset("three-class")
+    assert policy.infiniband is not None
+    ethernet = compile_shares(policy.lanes)
+    infiniband = compile_ib_shares(policy.lanes, policy.infiniband)
+    everyone = {"default": 2, "kv": 4, "model": 14}
+    for lane, packets in everyone.items():
+        assert infiniband[0].ratio(lane) == pytest.approx(packets / 20 * 100 / 101)
+    assert infiniband[0].ratio("kv-background") == pytest.approx(1 / 101)
+    # Collectives first, then foreground KV, then background KV; none is left with nothing.
+    for cases in (ethernet, infiniband):
+        both = case(cases, "kv", "model")
+        assert both.ratio("model") > 3 * both.ratio("kv") > 0.59
+        assert case(cases, "kv", "kv-background").ratio("kv-background") == pytest.approx(0.01, abs=1e-3)
+        assert starved(cases) == ()
+
+
+def test_the_guides_example_starves_what_is_not_marked_on_infiniband_only() -> None:
+    """NCCL user guide, Quality of Service: one low and one high VL, for SL 0 and 1."""
+    policy = preset("nccl-two-vl")
+    assert policy.infiniband == IbTables(2, 255, (VlWeight(1, 4),), (VlWeight(0, 1), VlWeight(1, 4)))
+    assert starved(compile_ib_shares(policy.lanes, policy.infiniband)) == ("low",)
+    assert starved(compile_shares(policy.lanes)) == ()
+    assert [x.name for x in policy.lanes.lanes if x.may_starve] == ["low"]
 
 
 def test_smaller_packets_of_kv_get_less() -> None:
@@ -311,5 +338,5 @@ def test_every_case_is_there_once_and_adds_up() -> None:
     names = ("default", "control", "kv", "model")
     assert [c.backlogged for c in cases] == [s for n in (4, 3, 2, 1) for s in combinations(names, n)]
     assert all(sum(s.ratio for s in c.shares) <= 1 + 1e-12 for c in cases)
-    assert {Preset(p) for p in ("dualpath", "two-lane-strict")} == {p for p in Preset if p is not Preset.NONE}
+    assert PRESETS == ["dualpath", "two-lane-strict", "three-class", "nccl-two-vl"]
     assert read_preset(Preset.DUALPATH).startswith("# The model's collectives first")

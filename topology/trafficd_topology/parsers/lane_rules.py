@@ -150,9 +150,19 @@ def starvation(lanes: Lanes, classes: Classes) -> Iterator[Problem]:
             yield Problem(f"{lane.path}.share", f"{lane.value.share:g}", reason)
 
 
+def _waiting(lanes: Lanes, classes: Classes) -> frozenset[str]:
+    """The default lane, where explicit tables may let it wait: it carries no control traffic and may starve."""
+    control = {c.value.lane for c in classes if c.value.name == CONTROL_CLASS}
+    allowed = (x.value for x in lanes if x.value.use is LaneUse.DEFAULT and x.value.may_starve)
+    return frozenset(lane.name for lane in allowed if lane.name not in control)
+
+
 def ib_tables(lanes: Lanes, classes: Classes, tables: Placed[IbTables]) -> Iterator[Problem]:
-    """Every lane has a VL in operation and a turn in some table, and none starves unless the operator said so."""
-    vital = _vital(lanes, classes)
+    """Every lane has a VL in operation and a turn in some table, and none starves unless the operator said so.
+
+    Explicit tables are the operator's word twice: with ``may_starve`` they may starve unmarked traffic too.
+    """
+    vital = _vital(lanes, classes) - _waiting(lanes, classes)
     hungry = starved(compile_ib_shares(_set(lanes, classes), tables.value))
     for lane in lanes:
         vl, name = lane.value.id, lane.value.name

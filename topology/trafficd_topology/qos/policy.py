@@ -21,6 +21,8 @@ class Preset(StrEnum):
 
     DUALPATH = "dualpath"
     TWO_LANE_STRICT = "two-lane-strict"
+    THREE_CLASS = "three-class"
+    NCCL_TWO_VL = "nccl-two-vl"
     NONE = "none"
 
 
