@@ -1,7 +1,8 @@
 """The controller's Prometheus series: about nodes, policies and answers, never per (NIC, class); agents have those.
 
 Everything but the answers is computed when it is scraped, from the immutable state of that moment and on the
-scraper's thread. Names and units: see docs/operations.md.
+scraper's thread. Names and units: see docs/operations.md. No family has the name of one of the agents': one sum
+would count both.
 """
 
 from __future__ import annotations
@@ -97,14 +98,14 @@ def _nodes(state: ControlState) -> Iterator[Metric]:
     yield _gauge("nodes", "Nodes by the state of their agent's session.", ("state",), rows)
     seen = overview(state)
     yield _gauge(
-        "qos_in_sync",
+        "node_in_sync",
         "1 when every planned scope of the node is ready on the newest generation.",
         ("node",),
         [((name,), float(ok)) for name, ok in seen.in_sync],
     )
     statuses = [(c.type.value, c.status) for c in seen.conditions]
     yield _gauge(
-        "condition",
+        "overall_condition",
         "1 for the status each overall condition has.",
         ("type", "status"),
         [((kind, s.value), float(s is status)) for kind, status in statuses for s in ConditionStatus],
