@@ -32,7 +32,8 @@ class Worker:
         self._answers: dict[object, queue.Queue[Answer]] = {}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = lab.start(node, [sys.executable, str(TRAFFIC)], **pipes)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._process.stdout
@@ -72,6 +73,10 @@ class Worker:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe
+            pipe.close()
 
 
 def wait_all(orders: Iterable[tuple[Worker, str]]) -> list[Answer]:
