@@ -7,6 +7,13 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Disruption(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DISRUPTION_UNSPECIFIED: _ClassVar[Disruption]
+    DISRUPTION_HITLESS: _ClassVar[Disruption]
+    DISRUPTION_LINK_FLAP: _ClassVar[Disruption]
+    DISRUPTION_FABRIC_FLAP: _ClassVar[Disruption]
+
 class ScopeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SCOPE_KIND_UNSPECIFIED: _ClassVar[ScopeKind]
@@ -26,6 +33,10 @@ class CounterKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COUNTER_KIND_WRAP32: _ClassVar[CounterKind]
     COUNTER_KIND_SATURATE32: _ClassVar[CounterKind]
     COUNTER_KIND_GAUGE: _ClassVar[CounterKind]
+DISRUPTION_UNSPECIFIED: Disruption
+DISRUPTION_HITLESS: Disruption
+DISRUPTION_LINK_FLAP: Disruption
+DISRUPTION_FABRIC_FLAP: Disruption
 SCOPE_KIND_UNSPECIFIED: ScopeKind
 SCOPE_KIND_PORT: ScopeKind
 SCOPE_KIND_FABRIC: ScopeKind
@@ -59,14 +70,62 @@ class ControlRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., acknowledgement: _Optional[_Union[Acknowledgement, _Mapping]] = ..., status: _Optional[_Union[StatusReport, _Mapping]] = ..., inventory: _Optional[_Union[InventoryReport, _Mapping]] = ...) -> None: ...
 
 class ControlResponse(_message.Message):
-    __slots__ = ("welcome", "desired", "header")
+    __slots__ = ("welcome", "desired", "header", "pause", "grant", "retry")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     desired: DesiredState
     header: Header
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., header: _Optional[_Union[Header, _Mapping]] = ...) -> None: ...
+    pause: Pause
+    grant: Grant
+    retry: Retry
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., desired: _Optional[_Union[DesiredState, _Mapping]] = ..., header: _Optional[_Union[Header, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ...) -> None: ...
+
+class Pause(_message.Message):
+    __slots__ = ("controller_uuid", "paused", "reason")
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    controller_uuid: str
+    paused: bool
+    reason: str
+    def __init__(self, controller_uuid: _Optional[str] = ..., paused: bool = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Grant(_message.Message):
+    __slots__ = ("controller_uuid", "kind", "name", "generation", "disruption", "ttl_ms")
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DISRUPTION_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    controller_uuid: str
+    kind: ScopeKind
+    name: str
+    generation: Generation
+    disruption: Disruption
+    ttl_ms: int
+    def __init__(self, controller_uuid: _Optional[str] = ..., kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., generation: _Optional[_Union[Generation, _Mapping]] = ..., disruption: _Optional[_Union[Disruption, str]] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class Retry(_message.Message):
+    __slots__ = ("controller_uuid", "scopes")
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    controller_uuid: str
+    scopes: _containers.RepeatedCompositeFieldContainer[ScopeRef]
+    def __init__(self, controller_uuid: _Optional[str] = ..., scopes: _Optional[_Iterable[_Union[ScopeRef, _Mapping]]] = ...) -> None: ...
+
+class ScopeRef(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: ScopeKind
+    name: str
+    def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("node", "agent_version", "boot_id", "controller_uuid", "accepted", "accepted_digest", "inventory", "sent_unix_ns", "element_kinds")
@@ -91,28 +150,32 @@ class Hello(_message.Message):
     def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., controller_uuid: _Optional[str] = ..., accepted: _Optional[_Union[Generation, _Mapping]] = ..., accepted_digest: _Optional[str] = ..., inventory: _Optional[_Union[InventoryReport, _Mapping]] = ..., sent_unix_ns: _Optional[int] = ..., element_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("controller_uuid", "controller_version", "telemetry_interval_ms", "refusal")
+    __slots__ = ("controller_uuid", "controller_version", "telemetry_interval_ms", "refusal", "paused")
     CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_VERSION_FIELD_NUMBER: _ClassVar[int]
     TELEMETRY_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     controller_uuid: str
     controller_version: str
     telemetry_interval_ms: int
     refusal: str
-    def __init__(self, controller_uuid: _Optional[str] = ..., controller_version: _Optional[str] = ..., telemetry_interval_ms: _Optional[int] = ..., refusal: _Optional[str] = ...) -> None: ...
+    paused: bool
+    def __init__(self, controller_uuid: _Optional[str] = ..., controller_version: _Optional[str] = ..., telemetry_interval_ms: _Optional[int] = ..., refusal: _Optional[str] = ..., paused: bool = ...) -> None: ...
 
 class DesiredState(_message.Message):
-    __slots__ = ("generation", "digest", "scopes", "controller_uuid")
+    __slots__ = ("generation", "digest", "scopes", "controller_uuid", "revert_in_ms")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    REVERT_IN_MS_FIELD_NUMBER: _ClassVar[int]
     generation: Generation
     digest: str
     scopes: _containers.RepeatedCompositeFieldContainer[DesiredScope]
     controller_uuid: str
-    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., digest: _Optional[str] = ..., scopes: _Optional[_Iterable[_Union[DesiredScope, _Mapping]]] = ..., controller_uuid: _Optional[str] = ...) -> None: ...
+    revert_in_ms: int
+    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., digest: _Optional[str] = ..., scopes: _Optional[_Iterable[_Union[DesiredScope, _Mapping]]] = ..., controller_uuid: _Optional[str] = ..., revert_in_ms: _Optional[int] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("generation", "digest", "controller_uuid")
@@ -175,7 +238,7 @@ class StatusReport(_message.Message):
     def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeStatus, _Mapping]]] = ...) -> None: ...
 
 class ScopeStatus(_message.Message):
-    __slots__ = ("kind", "name", "driver", "mode", "observed", "conditions", "differences", "unreadable", "foreign", "repairs", "drifts", "drift_cause", "apply_seconds")
+    __slots__ = ("kind", "name", "driver", "mode", "observed", "conditions", "differences", "unreadable", "foreign", "repairs", "drifts", "drift_cause", "apply_seconds", "paused", "waiting_for", "waiting_steps", "drained", "latched")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +252,11 @@ class ScopeStatus(_message.Message):
     DRIFTS_FIELD_NUMBER: _ClassVar[int]
     DRIFT_CAUSE_FIELD_NUMBER: _ClassVar[int]
     APPLY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    WAITING_STEPS_FIELD_NUMBER: _ClassVar[int]
+    DRAINED_FIELD_NUMBER: _ClassVar[int]
+    LATCHED_FIELD_NUMBER: _ClassVar[int]
     kind: ScopeKind
     name: str
     driver: str
@@ -202,7 +270,12 @@ class ScopeStatus(_message.Message):
     drifts: int
     drift_cause: str
     apply_seconds: float
-    def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., observed: _Optional[_Union[Generation, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_qos_pb2.Condition, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[FieldDifference, _Mapping]]] = ..., unreadable: _Optional[_Iterable[str]] = ..., foreign: _Optional[_Iterable[str]] = ..., repairs: _Optional[int] = ..., drifts: _Optional[int] = ..., drift_cause: _Optional[str] = ..., apply_seconds: _Optional[float] = ...) -> None: ...
+    paused: bool
+    waiting_for: Disruption
+    waiting_steps: _containers.RepeatedScalarFieldContainer[str]
+    drained: bool
+    latched: bool
+    def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., observed: _Optional[_Union[Generation, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_qos_pb2.Condition, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[FieldDifference, _Mapping]]] = ..., unreadable: _Optional[_Iterable[str]] = ..., foreign: _Optional[_Iterable[str]] = ..., repairs: _Optional[int] = ..., drifts: _Optional[int] = ..., drift_cause: _Optional[str] = ..., apply_seconds: _Optional[float] = ..., paused: bool = ..., waiting_for: _Optional[_Union[Disruption, str]] = ..., waiting_steps: _Optional[_Iterable[str]] = ..., drained: bool = ..., latched: bool = ...) -> None: ...
 
 class FieldDifference(_message.Message):
     __slots__ = ("path", "desired", "observed")
