@@ -41,7 +41,15 @@ from trafficd.core.overview import overview
 from trafficd.core.plan import PlanOptions
 from trafficd.core.state import ControlState, Saved
 from trafficd.server.policy import offer
-from trafficd_topology.model import DriverOffer, LinkLayer, NodeInventory, PortInventory, Role, ScopeKind
+from trafficd_topology.model import (
+    DriverOffer,
+    FabricInventory,
+    LinkLayer,
+    NodeInventory,
+    PortInventory,
+    Role,
+    ScopeKind,
+)
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Condition, ConditionStatus, ConditionType, Generation, ScopeStatus
 
@@ -98,7 +106,7 @@ class Machine:
         event = Hello(
             session,
             node,
-            self.inventory(node, ports),
+            self.inventory(node, ports, said.get("subnets", "")),
             follows=said.get("follows", ""),
             accepted=accepted,
             digest=self.digest(said.get("digest", "")),
@@ -123,9 +131,9 @@ class Machine:
         scopes = tuple(self.scope(name, CONDITIONS[how], observed) for name, how in ports.items())
         yield from self.apply(StatusReported(session, node, scopes))
 
-    def do_inventory(self, who: str, ports: str) -> Iterator[str]:
+    def do_inventory(self, who: str, ports: str = "", subnets: str = "") -> Iterator[str]:
         node, session = self.who(who)
-        yield from self.apply(InventoryReported(session, node, self.inventory(node, ports)))
+        yield from self.apply(InventoryReported(session, node, self.inventory(node, ports, subnets)))
 
     def do_role(self, host: str, role: str) -> Iterator[str]:
         yield from self.apply(RoleSet(host, Role(role)))
@@ -154,6 +162,7 @@ class Machine:
             self.saved.fabric,
             self.saved.roles,
             self.saved.digests,
+            self.saved.writers,
         )
         yield from self.do_restart()
 
@@ -225,11 +234,14 @@ class Machine:
         return Content((DATA / f"{name}.yaml").read_bytes())
 
     @staticmethod
-    def inventory(node: str, ports: str) -> NodeInventory:
+    def inventory(node: str, ports: str, subnets: str = "") -> NodeInventory:
         offers = (DriverOffer("tc", True),)
         names = ports.split(",") if ports else []
+        fabrics = subnets.split(",") if subnets else []
         return NodeInventory(
-            node, tuple(PortInventory(n, LinkLayer.ETHERNET, 100_000_000, True, offers=offers) for n in names)
+            node,
+            tuple(PortInventory(n, LinkLayer.ETHERNET, 100_000_000, True, offers=offers) for n in names),
+            tuple(FabricInventory(f, offers=(DriverOffer("opensm", True),)) for f in fabrics),
         )
 
     @staticmethod

@@ -31,6 +31,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE role (host TEXT PRIMARY KEY, role TEXT NOT NULL, base TEXT NOT NULL) STRICT",
         "CREATE TABLE digest (node TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT",
     ),
+    ("CREATE TABLE writer (subnet TEXT PRIMARY KEY, node TEXT NOT NULL) STRICT",),
 )
 """Statements that lead from schema version i to i + 1; the version is PRAGMA user_version."""
 APPLICATION_ID = 0x74726466
@@ -202,6 +203,7 @@ def _load(db: sqlite3.Connection, identity: tuple[str, int, int]) -> Saved:
         None if fabric is None else SavedFabric(*fabric),
         tuple(RoleOverride(host, Role(role), Role(base)) for host, role, base in roles),
         tuple(db.execute("SELECT node, digest FROM digest ORDER BY node")),
+        tuple(db.execute("SELECT subnet, node FROM writer ORDER BY subnet")),
     )
 
 
@@ -223,6 +225,8 @@ def _write(db: sqlite3.Connection, before: Saved | None, after: Saved) -> None:
         _replace(db, "role", [(r.host, r.role.value, r.base.value) for r in after.roles])
     if before is None or before.digests != after.digests:
         _replace(db, "digest", list(after.digests))
+    if before is None or before.writers != after.writers:
+        _replace(db, "writer", list(after.writers))
 
 
 def _replace(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

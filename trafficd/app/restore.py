@@ -46,5 +46,6 @@ def restored(saved: Saved, options: PlanOptions) -> ControlState:
         fabric=None if saved.fabric is None else _fabric(saved.fabric),
         roles=saved.roles,
         digests=dict(saved.digests),
+        writers=dict(saved.writers),
         options=options,
     )

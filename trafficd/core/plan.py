@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from types import MappingProxyType
 
 from trafficd.core.place import Placement, place
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
@@ -131,10 +132,16 @@ FABRIC_DRIVERS = ("opensm", "fake")
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the agents have reported, looked up by name."""
+    """What the agents have reported, looked up by name. ``writers``: subnet -> the node that programmed it last, where
+    that is still known of or in the fabric file.
+    """
 
     nodes: Mapping[str, NodeInventory]
     placement: Placement
+    writers: Mapping[str, str]
+
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def plan(
@@ -142,11 +149,18 @@ def plan(
     fabric: FabricSpec,
     inventories: tuple[NodeInventory, ...],
     options: PlanOptions = PlanOptions(),
+    writers: Mapping[str, str] = NOBODY,
 ) -> Plan:
-    """The desired state of every node that has reported an inventory."""
+    """The desired state of every node that has reported an inventory.
+
+    ``writers`` (subnet -> node) had the subnets before: each keeps its own while it can, and until it has reported
+    nobody else gets it. One that has not reported and is not in the fabric file has left.
+    """
     among = targets(fabric)
     placement = place(fabric, among, inventories)
-    known = _Known({i.node: i for i in inventories}, placement)
+    nodes = {i.node: i for i in inventories}
+    here = {*nodes, *(h.name for h in fabric.hosts), *(s.name for s in fabric.switches)}
+    known = _Known(nodes, placement, {s: n for s, n in writers.items() if n in here})
     every = claims(policies, among)
     # Thousands of ports share a few rates and policies: each pair is rendered once.
     render = cache(lambda policy, rate, driver: dict(PORT_DRIVERS)[driver](policy, rate, options))
@@ -159,6 +173,7 @@ def plan(
         *_absent(every, known),
         *(o for o in outcomes if isinstance(o, str) and o),
         *_fabric_notes(scopes, among),
+        *_standby_notes(scopes, known),
     ]
     conflicts = tuple(
         Conflict(c.kind, c.name, tuple(p.name for p in c.policies)) for c in every if len(c.policies) > 1
@@ -229,7 +244,7 @@ def _reasons(offers: Iterable[DriverOffer]) -> str:
 
 
 def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
-    """One agent beside the subnet manager writes for the whole subnet: the first by name that can."""
+    """One agent beside the subnet manager writes for the whole subnet: who did before, else the first by name that can."""
     (policy,) = claim.policies
     offered = [
         (node, fabric.name, _choose(FABRIC_DRIVERS, fabric.offers), _reasons(fabric.offers))
@@ -245,13 +260,32 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
     if not able:
         why = "; ".join(f"{node}: {reason}" for node, _, _, reason in offered)
         return f"subnet {subnet} cannot be programmed: {why or 'no agent runs beside its subnet manager'}"
-    node, name, driver = able[0]
+    holder = known.writers.get(able[0][1])
+    if holder is not None and holder not in known.nodes:
+        return (
+            f"subnet {able[0][1]} is programmed by the agent of node {holder}, which has not reported yet: what it accepted"
+            f" stays in force; to let {able[0][0]} take over, take {holder} out of the fabric file"
+        )
+    node, name, driver = next((a for a in able if a[0] == holder), able[0])
     elements = render_ib(policy.lanes, policy.infiniband)
     ports = tuple(t.port for t in claim.targets)
     return ScopePlan(
         node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports,
         _guaranteed(policy, claim.kind),
     )  # fmt: skip
+
+
+def _standby_notes(scopes: Iterable[ScopePlan], known: _Known) -> Iterable[str]:
+    """Who else could program a subnet: nothing moves there by itself."""
+    for scope in (s for s in scopes if s.kind is ScopeKind.FABRIC):
+        others = [
+            node
+            for node in sorted(known.nodes)
+            for f in known.nodes[node].fabrics
+            if f.name == scope.name and node != scope.node and _choose(FABRIC_DRIVERS, f.offers)
+        ]
+        if others:
+            yield f"subnet {scope.name} is programmed by the agent of node {scope.node}; {', '.join(others)} could, too"
 
 
 def _fabric_notes(scopes: Iterable[ScopePlan], among: tuple[Target, ...]) -> Iterable[str]:

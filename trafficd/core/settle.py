@@ -15,7 +15,7 @@ from trafficd.core.effects import Effect, Persist, Publish, SendDesired, SendHea
 from trafficd.core.plan import Plan, ScopePlan, plan
 from trafficd.core.state import ControlState, NodeState, saved
 from trafficd_topology.diff import render
-from trafficd_topology.model import NodeInventory
+from trafficd_topology.model import NodeInventory, ScopeKind
 from trafficd_topology.status import Generation
 
 Effects = tuple[Effect, ...]
@@ -64,7 +64,7 @@ def make_plan(state: ControlState) -> Plan | None:
     """The plan for every node whose inventory is known; None while there is nothing to plan from."""
     if state.spec is None or not state.policies:
         return None
-    return plan(state.in_force, state.spec, inventories(state), state.options)
+    return plan(state.in_force, state.spec, inventories(state), state.options, state.writers)
 
 
 def settle(state: ControlState, now: float) -> tuple[ControlState, Effects]:
@@ -81,10 +81,17 @@ def commit(state: ControlState, now: float) -> tuple[ControlState, Effects]:
     persist: Effects = ()
     if any(state.digests.get(name) != value for name, value in digests.items()):
         number = Generation(state.generation.epoch, state.generation.number + 1)
-        state = replace(state, generation=number, digests={**state.digests, **digests})
+        writers = {**state.writers, **_writers(state.plan)}
+        digests = {**state.digests, **digests}
+        state = replace(state, generation=number, digests=digests, writers=writers)
         persist = (Persist(saved(state)),)
     state, messages = address(state, now)
     return state, (*persist, *messages, Publish())
+
+
+def _writers(made: Plan) -> dict[str, str]:
+    """Subnet -> the node that programs it from now on."""
+    return {s.name: s.node for s in made.scopes if s.kind is ScopeKind.FABRIC}
 
 
 def address(state: ControlState, now: float) -> tuple[ControlState, Effects]:

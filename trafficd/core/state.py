@@ -85,7 +85,9 @@ class SavedFabric:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Everything that survives a restart. ``digests`` holds (node, digest of its desired state), by node."""
+    """Everything that survives a restart. ``digests`` holds (node, digest of its desired state), by node; ``writers``
+    holds (subnet, node that programs it), by subnet.
+    """
 
     uuid: str
     generation: Generation
@@ -93,6 +95,7 @@ class Saved:
     fabric: SavedFabric | None = None
     roles: tuple[RoleOverride, ...] = ()
     digests: tuple[tuple[str, str], ...] = ()
+    writers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ class ControlState:
     fabric: FabricSource | None = None
     roles: tuple[RoleOverride, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    writers: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, NodeState] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     rejected: tuple[Rejected, ...] = ()
@@ -204,4 +208,5 @@ def saved(state: ControlState) -> Saved:
         None if state.fabric is None else SavedFabric(state.fabric.digest, state.fabric.text),
         state.roles,
         tuple(sorted(state.digests.items())),
+        tuple(sorted(state.writers.items())),
     )

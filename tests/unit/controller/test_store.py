@@ -25,6 +25,7 @@ FULL = Saved(
     SavedFabric("d3", "hosts:\n"),
     (RoleOverride("p1", Role.DECODE, Role.PREFILL),),
     (("n1", "x"), ("n2", "y")),
+    (("ib", "n2"),),
 )
 
 
@@ -56,7 +57,9 @@ def test_everything_comes_back(path: Path) -> None:
     store = Store.open(path)
     store.load()
     store.save(FULL)
-    smaller = replace(FULL, policies=FULL.policies[:1], fabric=None, roles=(), digests=(("n2", "z"),))
+    smaller = replace(
+        FULL, policies=FULL.policies[:1], fabric=None, roles=(), digests=(("n2", "z"),), writers=()
+    )
     for saved in (FULL, smaller, FULL):
         store.save(saved)
         store.close()
@@ -119,6 +122,22 @@ def test_newer_schema(path: Path) -> None:
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
     assert "newer trafficd" in sentence(path)
+
+
+def test_a_file_of_the_first_version_is_taken_up(path: Path) -> None:
+    store = Store.open(path)
+    store.load()
+    store.save(FULL)
+    store.close()
+    db = sqlite3.connect(path)
+    db.execute("DROP TABLE writer")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    store = Store.open(path)
+    assert store.load() == replace(FULL, writers=())
+    store.save(FULL)
+    assert store.load() == FULL
+    store.close()
 
 
 def test_value_of_another_version(path: Path) -> None:
