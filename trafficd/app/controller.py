@@ -144,6 +144,7 @@ class Controller:
         while True:
             await self.control.submit(Tick())
             self._beat = time.monotonic()
+            self._heard.forget_gone(self.control.state, self._beat)
             await asyncio.sleep(TICK_S)
 
     @asynccontextmanager
