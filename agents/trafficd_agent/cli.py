@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "trafficd-agent", description=__doc__.split(".")[0], epilog=CODES, formatter_class=shape
     )
+    top.add_argument("--version", action="version", version=f"trafficd-agent {version('trafficd')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="run | inventory | status")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, help="settings (YAML)")
