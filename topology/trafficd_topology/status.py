@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trafficd_topology.diff import FieldDifference
+from trafficd_topology.diff import Disruption, FieldDifference
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.lanes import Mode
 
@@ -63,6 +63,11 @@ class ScopeStatus:
     drifts: int = 0
     drift_cause: str = ""
     apply_seconds: float = 0.0
+    paused: bool = False
+    waiting_for: Disruption | None = None
+    waiting_steps: tuple[str, ...] = ()
+    drained: bool | None = None
+    latched: bool = False
 
     def condition(self, wanted: ConditionType) -> Condition | None:
         return next((c for c in self.conditions if c.type is wanted), None)

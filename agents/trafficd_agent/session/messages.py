@@ -9,7 +9,7 @@ from typing import Any
 from trafficd.api.v1 import agent_pb2, qos_pb2
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
 from trafficd_topology.counters import Column, CounterKind, Direction, Sample, Values
-from trafficd_topology.diff import Element, State, state
+from trafficd_topology.diff import Disruption, Element, State, state
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
@@ -42,6 +42,13 @@ LAYER_OUT = {
     LinkLayer.ETHERNET: qos_pb2.LINK_LAYER_ETHERNET,
     LinkLayer.INFINIBAND: qos_pb2.LINK_LAYER_INFINIBAND,
 }
+DISRUPTION_OUT = {
+    None: agent_pb2.DISRUPTION_UNSPECIFIED,
+    Disruption.HITLESS: agent_pb2.DISRUPTION_HITLESS,
+    Disruption.LINK_FLAP: agent_pb2.DISRUPTION_LINK_FLAP,
+    Disruption.FABRIC_FLAP: agent_pb2.DISRUPTION_FABRIC_FLAP,
+}
+DISRUPTION_IN = {v: k for k, v in DISRUPTION_OUT.items() if k is not None}
 DIRECTION_OUT = {
     Direction.TRANSMIT: agent_pb2.DIRECTION_TRANSMIT,
     Direction.RECEIVE: agent_pb2.DIRECTION_RECEIVE,
@@ -123,7 +130,7 @@ def status_out(s: ScopeStatus) -> agent_pb2.ScopeStatus:
     rows = [
         agent_pb2.FieldDifference(path=d.path, desired=d.desired, observed=d.observed) for d in s.differences
     ]
-    return agent_pb2.ScopeStatus(
+    message = agent_pb2.ScopeStatus(
         kind=KIND_OUT[s.kind],
         name=s.name,
         driver=s.driver,
@@ -137,7 +144,14 @@ def status_out(s: ScopeStatus) -> agent_pb2.ScopeStatus:
         drifts=s.drifts,
         drift_cause=s.drift_cause,
         apply_seconds=s.apply_seconds,
+        paused=s.paused,
+        waiting_for=DISRUPTION_OUT[s.waiting_for],
+        waiting_steps=s.waiting_steps,
+        latched=s.latched,
     )
+    if s.drained is not None:
+        message.drained = s.drained
+    return message
 
 
 def report_out(statuses: Iterable[ScopeStatus]) -> agent_pb2.StatusReport:

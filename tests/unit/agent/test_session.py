@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from agentlab import PORT, A, enforced
@@ -15,7 +16,7 @@ from trafficd_agent.session import messages
 from trafficd_agent.session.admission import Heading, admit, admit_header
 from trafficd_agent.session.dial import Backoff, host_of, is_loopback
 from trafficd_topology.counters import Column, CounterKind, Direction, Sample
-from trafficd_topology.diff import FieldDifference
+from trafficd_topology.diff import Disruption, FieldDifference
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Condition, ConditionStatus, ConditionType, Generation, ScopeStatus
@@ -176,6 +177,22 @@ def test_a_status_comes_to_the_controller_as_it_was() -> None:
         0.25,
     )
     assert scope_status(messages.status_out(status)) == status
+
+
+def test_what_waits_and_what_is_stopped_is_told() -> None:
+    plain = ScopeStatus(ScopeKind.PORT, "c0", "fake", Mode.ENFORCE, Generation(1, 2))
+    waiting = replace(
+        plain, waiting_for=Disruption.LINK_FLAP, waiting_steps=("change leaf/10",), drained=False
+    )
+    told = messages.status_out(replace(waiting, paused=True, latched=True))
+    assert (told.paused, told.latched, list(told.waiting_steps)) == (True, True, ["change leaf/10"])
+    assert (told.waiting_for, told.HasField("drained"), told.drained) == (
+        agent_pb2.DISRUPTION_LINK_FLAP,
+        True,
+        False,
+    )
+    told = messages.status_out(plain)
+    assert (told.waiting_for, told.HasField("drained")) == (agent_pb2.DISRUPTION_UNSPECIFIED, False)
 
 
 def test_samples_tell_missing_from_zero() -> None:
