@@ -10,6 +10,10 @@ from trafficd.choice.snapshot import Engine, Role
 from trafficd.choice.view import MOST_REMEMBERED, Task, View
 
 MOST_CANDIDATES = 4096
+MOST_SOURCES = 256
+"""Nodes that one read comes from; more of them are a pool."""
+MOST_LEGS = 2 * MOST_CANDIDATES
+"""Candidates times sources: every plan has a leg per source, and all other callers wait until the answer is made."""
 Parts = tuple[tuple[str, int, tuple[int, ...]], ...]
 
 
@@ -33,11 +37,23 @@ def _executable(request: Request, problems: list[ItemProblem]) -> bool:
     if abilities.no_prefill_side and not abilities.read_on_decode_side:
         reason = "the caller can read on neither side: set read_on_decode_side or unset no_prefill_side"
         problems.append(ItemProblem("abilities", INVALID_ARGUMENT, reason))
-    if max(len(request.prefill), len(request.decode), len(request.source.nodes)) > MOST_CANDIDATES:
-        problems.append(ItemProblem("request", INVALID_ARGUMENT, f"more than {MOST_CANDIDATES} candidates"))
+    if reason := _too_much(request):
+        problems.append(ItemProblem("request", INVALID_ARGUMENT, reason))
     if request.bytes < 0:
         problems.append(ItemProblem("bytes", INVALID_ARGUMENT, "a read cannot have fewer than 0 bytes"))
     return not problems
+
+
+def _too_much(request: Request) -> str:
+    """Why this is more than one answer can be made of; empty when it is not."""
+    prefill, decode, sources = len(request.prefill), len(request.decode), len(request.source.nodes)
+    if max(prefill, decode) > MOST_CANDIDATES:
+        return f"more than {MOST_CANDIDATES} candidates: name fewer"
+    if sources > MOST_SOURCES:
+        return f"more than {MOST_SOURCES} source nodes: name fewer, or a pool"
+    if (prefill + decode) * sources > MOST_LEGS:
+        return f"candidates times source nodes are more than {MOST_LEGS}: name fewer of either"
+    return ""
 
 
 def _engines(

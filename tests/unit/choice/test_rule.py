@@ -234,6 +234,23 @@ def test_the_caller_must_be_able_to_read_somewhere() -> None:
     assert (len(answer.plans), [p.code for p in answer.problems]) == (0, [3])
 
 
+@pytest.mark.parametrize(
+    ("prefill", "sources", "said"),
+    [
+        (4097, 1, "more than 4096 candidates: name fewer"),
+        (1, 257, "more than 256 source nodes: name fewer, or a pool"),
+        (4096, 3, "candidates times source nodes are more than 8192: name fewer of either"),
+    ],
+)
+def test_more_than_an_answer_is_made_of_is_refused_at_once(prefill: int, sources: int, said: str) -> None:
+    asked = read(
+        prefill=tuple(EngineRef("p1", i) for i in range(prefill)),
+        source=Source(tuple(SourceNode("st1", 1) for _ in range(sources))),
+    )
+    answer = engine().recommend(asked, 0.0)
+    assert (answer.plans, [(p.code, p.reason) for p in answer.problems]) == ((), [(3, said)])
+
+
 def test_foreign_kv_on_a_nic_leaves_less_for_ours() -> None:
     made = engine(silent=True)
     for second in (1, 2, 3):
