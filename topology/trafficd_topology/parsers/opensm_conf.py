@@ -70,6 +70,24 @@ def parse_conf(text: str) -> dict[str, str]:
     return {key: value for key, value in map(_split, _lines(text)) if key and value}
 
 
+@dataclass(frozen=True, slots=True)
+class ConfLine:
+    """One option as a line gives it. ``cut``: the line is longer than OpenSM reads, and the rest is lost."""
+
+    key: str
+    value: str
+    cut: bool = False
+
+
+def conf_lines(text: str) -> tuple[ConfLine, ...]:
+    """Every line that gives an option, in order; of two lines of one key the last counts. Never raises."""
+    found = (
+        (_split(line), len(line.rstrip("\r\n").encode("utf-8", "replace")) > MAX_LINE_BYTES)
+        for line in _lines(text)
+    )
+    return tuple(ConfLine(key, value, cut) for (key, value), cut in found if key and value)
+
+
 def edit_conf(text: str, values: Mapping[str, str | None]) -> str:
     """``text`` with these keys set (or, for None, their lines removed); all else stays byte for byte.
 
