@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from trafficd.api.v1 import agent_pb2_grpc, fabric_pb2_grpc, policy_pb2_grpc
+from trafficd.api.v1 import agent_pb2_grpc, audit_pb2_grpc, fabric_pb2_grpc, policy_pb2_grpc
 from trafficd.app.control import ControlLoop
 from trafficd.app.files import offer_fabric, offer_policy
 from trafficd.app.grpcserver import listen, new_server
@@ -27,6 +27,7 @@ from trafficd.core.plan import PlanOptions
 from trafficd.core.settle import withheld
 from trafficd.metrics import View, controller_metrics
 from trafficd.server.agents import AgentServicer, Terms
+from trafficd.server.audit import AuditServicer
 from trafficd.server.fabric import FabricServicer
 from trafficd.server.health import add_health, set_serving
 from trafficd.server.policy import PolicyServicer
@@ -41,7 +42,7 @@ STUCK_S = 10.0
 """A loop that has not turned for this long is reported by /healthz."""
 GRACE_S = 1.0
 """How long running calls may take to end when the controller stops."""
-SERVICES = tuple(f"trafficd.api.v1.{name}Service" for name in ("Agent", "Fabric", "Path", "Policy"))
+SERVICES = tuple(f"trafficd.api.v1.{name}Service" for name in ("Agent", "Audit", "Fabric", "Path", "Policy"))
 
 
 class Controller:
@@ -127,6 +128,8 @@ class Controller:
         policies = PolicyServicer(self.control, self._heard.ages_s)
         policy_pb2_grpc.add_PolicyServiceServicer_to_server(policies, server)
         fabric_pb2_grpc.add_FabricServiceServicer_to_server(FabricServicer(self.control), server)
+        audits = AuditServicer(self.control, self._paths.telemetry)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(audits, server)
         self._paths.register(server)
         health = add_health(server, SERVICES)
         await server.start()

@@ -45,10 +45,21 @@ class PortUse:
         return {lane: use for lane, use in uses if use is not None}
 
 
+EARLIER_S = 60.0
+"""How long counters are watched to tell whether they still rise, at least, once a node has been here for so long."""
 Counted = tuple[str, Direction | None, int | None]
 """(quantity, direction, lane)."""
 Places = Mapping[str, Mapping[Counted, int]]
 """Port -> what is counted -> position in a sample. Only what rates are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Two samples of the same columns; the same one twice while there is no other."""
+
+    columns: tuple[Column, ...]
+    first: Sample
+    last: Sample
 
 
 @dataclass(slots=True)
@@ -58,6 +69,8 @@ class _Node:
     last: Sample | None = None
     last_at: float = 0.0
     uses: dict[str, PortUse] = field(default_factory=dict)
+    earlier: tuple[tuple[float, Sample], ...] = ()
+    """One or two samples of before with when they came, the older first: what an audit compares the last with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,15 @@ class TelemetryStore:
             step = _Step(found.columns, found.last, sample, seconds)
             found.uses = {port: step.port(places, now) for port, places in found.places.items()}
         found.last, found.last_at = sample, now
+        if not found.earlier or now - found.earlier[-1][0] >= EARLIER_S:
+            found.earlier = (*found.earlier[-1:], (now, sample))
+
+    def readings(self, node: str) -> Readings | None:
+        """The last sample of a node and one of a minute or two before; None without any."""
+        found = self._nodes.get(node)
+        if found is None or found.last is None:
+            return None
+        return Readings(found.columns, found.earlier[0][1], found.last)
 
     def forget(self, node: str) -> None:
         """Drop a node that left the fabric."""
