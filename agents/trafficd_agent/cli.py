@@ -16,9 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from trafficd_agent.app import audit, doctor
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
 from trafficd_agent.config import ADDRESS, Config, default_config, is_address, parse_config
+from trafficd_topology.audit.finding import is_bad
+from trafficd_topology.audit.report import Report, checks, plain, summary
+from trafficd_topology.audit.report import text as report_text
 from trafficd_topology.model import DriverOffer, NodeInventory, PortInventory, Problem
 
 
@@ -28,14 +32,17 @@ class Code(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     NOT_READY = 4
+    FINDINGS = 1
+    CANNOT = 5
 
 
 CODES = """exit codes:
   0  done; status: every scope is Ready
-  1  it failed; the sentence on stderr says why
+  1  it failed; the sentence on stderr says why; audit, doctor: something is a warning or worse
   2  the command line or the settings are wrong
   3  status: no agent answers at that address
   4  status: some scope is not Ready
+  5  audit, doctor: this machine cannot be looked at; the sentence on stderr says why
 """
 
 
@@ -59,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         "trafficd-agent", description=__doc__.split(".")[0], epilog=CODES, formatter_class=shape
     )
     top.add_argument("--version", action="version", version=f"trafficd-agent {version('trafficd')}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="run | inventory | status")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="run | audit | doctor | inventory | status"
+    )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, help="settings (YAML)")
     common.add_argument("--node", help="name of this node; default: the host name")
@@ -84,9 +93,50 @@ def _parser() -> argparse.ArgumentParser:
         "status", help="how a running agent stands", epilog=CODES, formatter_class=shape
     )
     three.add_argument("--http", type=_address, default="127.0.0.1:7602", help="its HOST:PORT")
-    for command in (two, three):
+    for command in (two, three, *_look_parsers(commands, common)):
         command.add_argument("--output", choices=["table", "json"], default="table")
     return top
+
+
+def _look_parsers(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> tuple[argparse.ArgumentParser, ...]:
+    """Commands that read and write nothing."""
+    four = commands.add_parser(
+        "audit",
+        parents=[common],
+        help="what is wrong on this node already; reads only (docs/audit.md)",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    four.add_argument(
+        "--watch", type=_watch, default=2.0, metavar="SECONDS", help="watch counters for so long (default 2)"
+    )
+    five = commands.add_parser(
+        "doctor",
+        parents=[common],
+        help="what will not work on this node, and why; reads only",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    five.add_argument(
+        "--controller", type=_address, action="append", help="HOST:PORT; may be given several times"
+    )
+    five.add_argument("--http", type=_http_address, help="HOST:PORT of the agent's pages")
+    five.add_argument("--insecure", action="store_true", help="as for run")
+    for command in (four, five):
+        command.add_argument("--state-dir", help="where the last accepted state is kept")
+    return four, five
+
+
+def _watch(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 0 to 3600 seconds")
+    return seconds
 
 
 def _http_address(text: str) -> str:
@@ -170,10 +220,40 @@ def _inventory_table(found: NodeInventory) -> str:
     return table(header, [_port_row(p) for p in found.ports])
 
 
+def _root(config: Config) -> Path:
+    sysfs = Path(config.sysfs)
+    return sysfs.parent if sysfs.name == "sys" else sysfs
+
+
+def _looked(found: Report, args: argparse.Namespace, shown: str) -> Code:
+    _print(json.dumps(plain(found), indent=1) if args.output == "json" else shown)
+    return Code.FINDINGS if is_bad(found.findings) else Code.OK
+
+
+def _audit(args: argparse.Namespace) -> Code:
+    config, drivers = _settings(args)
+    root = _root(config)
+    try:
+        found = audit.run(audit.Request(config, drivers, root, args.watch))
+    except OSError as e:
+        raise _StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
+    return _looked(found, args, report_text(found))
+
+
+def _doctor(args: argparse.Namespace) -> Code:
+    config, drivers = _settings(args)
+    root = _root(config)
+    try:
+        findings = doctor.examine(config, drivers, root, version("trafficd"))
+    except OSError as e:
+        raise _StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
+    found = Report((config.node,), findings)
+    return _looked(found, args, checks(findings) + "\n" + summary(found))
+
+
 def _inventory(args: argparse.Namespace) -> Code:
     config, drivers = _settings(args)
-    sysfs = Path(config.sysfs)
-    root = sysfs.parent if sysfs.name == "sys" else sysfs
+    root = _root(config)
     try:
         found = take_inventory(root, config.node, drivers)
     except OSError as e:
@@ -238,6 +318,8 @@ def _status(args: argparse.Namespace) -> Code:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
     "run": _run,
+    "audit": _audit,
+    "doctor": _doctor,
     "inventory": _inventory,
     "status": _status,
 }

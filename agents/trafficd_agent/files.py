@@ -167,6 +167,19 @@ class Files:
         return tuple(ScopeId(ScopeKind(k), unquote(n)) for k, n in pairs if k in list(ScopeKind))
 
 
+def peek_accepted(directory: Path) -> tuple[Desired | None, str]:
+    """The last accepted state beside a running agent, and one sentence where it cannot be read. Moves nothing."""
+    path = directory / "accepted.json"
+    try:
+        return _desired(parse(path.read_bytes())), ""
+    except FileNotFoundError:
+        return None, ""
+    except OSError as e:
+        return None, f"cannot read {path}: {e.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        return None, f"{path} cannot be trusted ({type(e).__name__})"
+
+
 class ScopeFiles:
     """What is kept about one scope. Used by one thread at a time."""
 
