@@ -29,6 +29,7 @@ class Worker:
     def __init__(self, lab: Lab, node: str) -> None:
         self.node = node
         self._ids = count()
+        self._writing = threading.Lock()
         self._answers: dict[object, queue.Queue[Answer]] = {}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._process = lab.start(node, [sys.executable, str(TRAFFIC)], **pipes)
@@ -49,8 +50,9 @@ class Worker:
         key = f"{do}{next(self._ids)}"
         self._queue(key)
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"do": do, "id": key, **arguments}) + "\n")
-        self._process.stdin.flush()
+        with self._writing:
+            self._process.stdin.write(json.dumps({"do": do, "id": key, **arguments}) + "\n")
+            self._process.stdin.flush()
         return key
 
     def serve(self, do: str, port: int) -> None:
