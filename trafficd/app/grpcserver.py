@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from trafficd.config import Listen
 
@@ -25,11 +27,31 @@ OPTIONS = (
 )
 
 
+class PeersFaults(logging.Filter):
+    """For gRPC's logger: a message that is none, and a caller that left, are its doing and take one line each.
+
+    What fails by our own fault keeps its traceback.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, DecodeError | grpc.aio.InternalError):
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+            why = f": {error}" if isinstance(error, DecodeError) else ": the caller has left"
+            record.msg, record.args = record.getMessage() + why, ()
+            record.exc_info = None
+        return True
+
+
+PEERS_FAULTS = PeersFaults()
+
+
 class ListenError(Exception):
     """The gRPC address cannot be used. The text is one sentence."""
 
 
 def new_server() -> grpc.aio.Server:
+    logging.getLogger("grpc._cython.cygrpc").addFilter(PEERS_FAULTS)
     return grpc.aio.server(options=OPTIONS)
 
 

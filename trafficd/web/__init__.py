@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6
+from socketserver import TCPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+log = logging.getLogger("trafficd.web")
 Probe = Callable[[], str]
 """Returns an empty text when well, else one sentence that says what is not."""
 
@@ -56,6 +61,18 @@ def page(pages: Pages, path: str) -> Page:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     pages: Pages
+
+    def server_bind(self) -> None:
+        """As inherited, without asking name servers for the name of our own address."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as inherited
+        """A scraper that leaves before it has its page is no event."""
+        if isinstance(sys.exc_info()[1], OSError):
+            log.debug("a page was not delivered to %s", client_address)
+        else:
+            log.error("a page failed: internal error", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
