@@ -71,7 +71,7 @@ def _state(nic: NicFrame, telemetry: TelemetryStore, outstanding: int, moment: M
     return NicState(
         nic.rate_bps,
         int(min(nic.rate_bps, max(nic.rate_bps - ahead_bps, floor_bps))),
-        int(max(s.kv for s in splits)),
+        int(_possible(nic, max(s.kv for s in splits))),
         outstanding,
         None if at is None else moment.unix_ns - int((moment.now - at) * 1e9),
         nic.up,
@@ -101,6 +101,11 @@ def _received(own: PortUse | None, peer: PortUse | None) -> _Carried:
     return _Carried(peer.transmit if whole is None else whole, lanes or peer.by_lane(Direction.TRANSMIT))
 
 
+def _possible(nic: NicFrame, bytes_per_s: float | None) -> float:
+    """What was counted one way, at most what the NIC can carry: a counter that jumped is no load."""
+    return min(bytes_per_s or 0.0, nic.rate_bps / 8)
+
+
 def _split(nic: NicFrame, carried: _Carried) -> _Split:
     """Without counters by lane, what a storage NIC carries is taken for KV, and what a compute NIC does is not."""
     if carried.lanes and nic.guarantee is not None:
@@ -123,7 +128,7 @@ def loads(frame: Frame, telemetry: TelemetryStore) -> tuple[NicLoad, ...]:
     """What each NIC of the inference nodes carries; storage hosts are not theirs to balance."""
     nics = ((nic, telemetry.use(nic.own)) for nic in frame.nics if nic.role is not Role.STORAGE)
     return tuple(
-        NicLoad(nic.port, nic.kind, (use.transmit or 0.0) + (use.receive or 0.0))
+        NicLoad(nic.port, nic.kind, _possible(nic, use.transmit) + _possible(nic, use.receive))
         for nic, use in nics
         if use is not None
     )

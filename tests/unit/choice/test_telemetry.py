@@ -163,6 +163,15 @@ def test_without_lanes_a_storage_nic_carries_kv_and_a_compute_nic_the_model() ->
     }
 
 
+def test_a_counter_that_jumped_is_at_most_what_the_nic_can_carry() -> None:
+    store = TelemetryStore()
+    columns = (Column("s0", Quantity.BYTES, R), Column("s0", Quantity.BYTES, T))
+    carry(store, "p1", columns, 2**55 // 10**6, 2**55 // 10**6)
+    assert told(store, with_plan=False)["p1/s0"] == "1000 of 1000, KV 125, age 0.5"
+    found = loads(make_frame(fabric(), None, INVENTORIES), store)
+    assert {(str(x.port), x.bytes_per_s) for x in found} == {("p1/s0", 2 * 125e6)}
+
+
 def test_a_link_that_came_up_slower_counts_as_it_is_and_one_that_is_down_is_down() -> None:
     port = replace(INVENTORIES[0].ports[0], rate_bps=GBIT // 2, up=False)
     other = (replace(INVENTORIES[0], ports=(port,)), *INVENTORIES[1:])
