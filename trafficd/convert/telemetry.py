@@ -31,6 +31,10 @@ def column(message: agent_pb2.Column) -> Column:
 
 def sample(message: agent_pb2.Sample) -> Sample:
     """Values whose bit of ``missing`` is set (least significant bit of the first byte first) become None."""
-    missing = int.from_bytes(message.missing, "little")
-    values = tuple(None if missing >> i & 1 else value for i, value in enumerate(message.values))
+    missing = message.missing
+    known = len(missing) * 8
+    values = tuple(
+        None if i < known and missing[i >> 3] >> (i & 7) & 1 else value
+        for i, value in enumerate(message.values)
+    )
     return Sample(message.measured_unix_ns, message.measured_monotonic_ns, values)

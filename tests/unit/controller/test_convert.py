@@ -162,6 +162,9 @@ def test_telemetry() -> None:
         measured_unix_ns=1, measured_monotonic_ns=2, values=range(10), missing=b"\x02\x01"
     )
     assert telemetry.sample(sample) == Sample(1, 2, (0, None, 2, 3, 4, 5, 6, 7, None, 9))
+    for missing, values in ((b"", (5, 6)), (b"\x01" + b"\xff" * 99, (None, 6))):
+        short = agent_pb2.Sample(values=(5, 6), missing=missing)
+        assert telemetry.sample(short).values == values
 
 
 def test_problem_comes_back() -> None:
