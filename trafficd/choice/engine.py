@@ -14,6 +14,7 @@ from trafficd.choice.account import Account
 from trafficd.choice.ledger import Ledger, bounded_ttl
 from trafficd.choice.request import (
     NOT_FOUND,
+    RESOURCE_EXHAUSTED,
     Answer,
     EngineRef,
     EngineReport,
@@ -37,6 +38,8 @@ LEAST_OF_RATE = 1000
 MOST_DELAY_S = 0.2
 """A snapshot that comes later than the quickest one by more than this means that a clock was set."""
 NO_SNAPSHOT = Answer((), fallback=Fallback(FallbackReason.NO_TELEMETRY, "there is no snapshot yet"))
+MOST_ENGINES = 1024
+"""Engines of one node: a reporter that counts its ranks up and never ends one must not fill memory."""
 UNREACHABLE = ItemProblem("request", NOT_FOUND, "no candidate reaches the source through NICs that are up")
 
 
@@ -185,6 +188,9 @@ class PathEngine:
             self._roster.announced.add(ref.node)
             self._gone(ref)
             return None
+        if ref not in self._roster.known and len(self._roster.by_node.get(ref.node, ())) >= MOST_ENGINES:
+            reason = f"the node has {MOST_ENGINES} engines already: report those that ended as gone"
+            return ItemProblem(f"engines[{position}] {ref.node}/{ref.rank}", RESOURCE_EXHAUSTED, reason)
         if self._roster.report(report, now) and view is not None:
             view.roles.clear()
         size = report.queue_bytes

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 NOT_FOUND = 5
 INVALID_ARGUMENT = 3
+RESOURCE_EXHAUSTED = 8
 """Numbers of google.rpc.Code."""
 
 

@@ -313,6 +313,17 @@ def test_what_was_given_to_an_engine_counts_before_it_reports_again() -> None:
     assert sorted(chosen.values()) == [50, 50]
 
 
+def test_a_node_has_so_many_engines_and_no_more() -> None:
+    made = engine()
+    reports = [EngineReport(EngineRef("p1", rank), unfinished_tokens=1) for rank in range(1026)]
+    problems = made.report(reports, 0.0)
+    assert [(p.code, p.item) for p in problems] == [
+        (8, "engines[1024] p1/1024"),
+        (8, "engines[1025] p1/1025"),
+    ]
+    assert made.report([EngineReport(EngineRef("p1", 0), gone=True), reports[1025]], 0.0) == ()
+
+
 def test_an_engine_that_left_is_unknown_and_one_that_never_spoke_is_not() -> None:
     made = engine(silent=True)
     assert made.recommend(read(), 0.0).problems == ()
