@@ -15,6 +15,8 @@ CODES: dict[Blame, grpc.StatusCode] = {
     Blame.UNKNOWN: grpc.StatusCode.NOT_FOUND,
 }
 
+NO_FABRIC = "no fabric has been accepted yet: start the controller with --fabric FILE, or mend that file"
+
 
 def verdict(effects: tuple[Effect, ...]) -> Accepted | Declined:
     """The answer to an offer among the effects of its event; there is always one."""

@@ -12,7 +12,7 @@ from trafficd.convert.words import word
 from trafficd.core.effects import Declined
 from trafficd.core.events import RoleSet
 from trafficd.core.settle import inventories
-from trafficd.server.answers import abort, verdict
+from trafficd.server.answers import NO_FABRIC, abort, verdict
 from trafficd.server.control import Control
 from trafficd_topology.model import Role
 
@@ -28,10 +28,7 @@ class FabricServicer(fabric_pb2_grpc.FabricServiceServicer):
     ) -> fabric_pb2.GetFabricResponse:
         spec = self._control.state.spec
         if spec is None:
-            await context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "no fabric has been accepted yet: start the controller with --fabric FILE, or mend that file",
-            )
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, NO_FABRIC)
         return fabric_pb2.GetFabricResponse(fabric=fabric_message(spec))
 
     async def GetInventory(  # noqa: N802

@@ -11,14 +11,16 @@ import grpc
 
 from trafficd import __version__
 from trafficd.api.v1 import policy_pb2, policy_pb2_grpc
+from trafficd.convert.marking import advice_message
 from trafficd.convert.policy import StatusInput, compiled_message, status_message
 from trafficd.convert.words import generation_message, problem_message
 from trafficd.core.compiled import CompiledPolicy, compile_all, compiled
 from trafficd.core.effects import Accepted, Blame
 from trafficd.core.events import PolicyOffered
+from trafficd.core.marking import Question, Unknown, advise, ground
 from trafficd.core.offers import API, preview
 from trafficd.core.state import ControlState, Owner
-from trafficd.server.answers import abort, verdict
+from trafficd.server.answers import NO_FABRIC, abort, verdict
 from trafficd.server.control import Control
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.policy import parse_policies
@@ -80,3 +82,15 @@ class PolicyServicer(policy_pb2_grpc.PolicyServiceServicer):
     ) -> policy_pb2.GetStatusResponse:
         given = StatusInput(self._control.state, __version__, self._ages())
         return await asyncio.to_thread(status_message, given)
+
+    async def GetMarking(  # noqa: N802
+        self, request: policy_pb2.GetMarkingRequest, context: Context
+    ) -> policy_pb2.GetMarkingResponse:
+        state = self._control.state
+        if state.spec is None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, NO_FABRIC)
+        question = Question(request.traffic_class, request.library, request.node)
+        advice = await asyncio.to_thread(advise, question, ground(state.in_force, state.spec, state.plan))
+        if isinstance(advice, Unknown):
+            await context.abort(grpc.StatusCode.NOT_FOUND, advice.reason)
+        return advice_message(advice)

@@ -1,11 +1,25 @@
 from trafficd.api.v1 import agent_pb2 as _agent_pb2
 from trafficd.api.v1 import qos_pb2 as _qos_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class SettingForm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SETTING_FORM_UNSPECIFIED: _ClassVar[SettingForm]
+    SETTING_FORM_ENV: _ClassVar[SettingForm]
+    SETTING_FORM_UNSET: _ClassVar[SettingForm]
+    SETTING_FORM_ARGUMENT: _ClassVar[SettingForm]
+    SETTING_FORM_FILE: _ClassVar[SettingForm]
+SETTING_FORM_UNSPECIFIED: SettingForm
+SETTING_FORM_ENV: SettingForm
+SETTING_FORM_UNSET: SettingForm
+SETTING_FORM_ARGUMENT: SettingForm
+SETTING_FORM_FILE: SettingForm
 
 class CheckPolicyRequest(_message.Message):
     __slots__ = ("text",)
@@ -100,3 +114,85 @@ class NodeStatus(_message.Message):
     telemetry_age_seconds: float
     clock_offset_seconds: float
     def __init__(self, node: _Optional[str] = ..., connected: bool = ..., agent_version: _Optional[str] = ..., acknowledged: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., scopes: _Optional[_Iterable[_Union[_agent_pb2.ScopeStatus, _Mapping]]] = ..., telemetry_age_seconds: _Optional[float] = ..., clock_offset_seconds: _Optional[float] = ...) -> None: ...
+
+class GetMarkingRequest(_message.Message):
+    __slots__ = ("traffic_class", "library", "node")
+    TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
+    LIBRARY_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    traffic_class: str
+    library: str
+    node: str
+    def __init__(self, traffic_class: _Optional[str] = ..., library: _Optional[str] = ..., node: _Optional[str] = ...) -> None: ...
+
+class GetMarkingResponse(_message.Message):
+    __slots__ = ("traffic_class", "library", "node", "role", "title", "ends", "cautions", "notes")
+    TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
+    LIBRARY_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    CAUTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    traffic_class: str
+    library: str
+    node: str
+    role: _qos_pb2.Role
+    title: str
+    ends: _containers.RepeatedCompositeFieldContainer[MarkingEnd]
+    cautions: _containers.RepeatedCompositeFieldContainer[MarkingStatement]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, traffic_class: _Optional[str] = ..., library: _Optional[str] = ..., node: _Optional[str] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., title: _Optional[str] = ..., ends: _Optional[_Iterable[_Union[MarkingEnd, _Mapping]]] = ..., cautions: _Optional[_Iterable[_Union[MarkingStatement, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MarkingEnd(_message.Message):
+    __slots__ = ("here", "nodes", "ports", "link_layer", "policy", "mode", "lane", "marking", "carries", "settings", "ask_vendor", "notes")
+    HERE_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    LINK_LAYER_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    MARKING_FIELD_NUMBER: _ClassVar[int]
+    CARRIES_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    ASK_VENDOR_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    here: bool
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    ports: _containers.RepeatedScalarFieldContainer[str]
+    link_layer: _qos_pb2.LinkLayer
+    policy: str
+    mode: _qos_pb2.Mode
+    lane: str
+    marking: _qos_pb2.Marking
+    carries: _containers.RepeatedCompositeFieldContainer[MarkingStatement]
+    settings: _containers.RepeatedCompositeFieldContainer[MarkingSetting]
+    ask_vendor: str
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, here: bool = ..., nodes: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[str]] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., policy: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., lane: _Optional[str] = ..., marking: _Optional[_Union[_qos_pb2.Marking, _Mapping]] = ..., carries: _Optional[_Iterable[_Union[MarkingStatement, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[MarkingSetting, _Mapping]]] = ..., ask_vendor: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MarkingStatement(_message.Message):
+    __slots__ = ("text", "source")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    source: str
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
+class MarkingSetting(_message.Message):
+    __slots__ = ("form", "name", "value", "place", "covers", "source")
+    FORM_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    COVERS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    form: SettingForm
+    name: str
+    value: str
+    place: str
+    covers: str
+    source: str
+    def __init__(self, form: _Optional[_Union[SettingForm, str]] = ..., name: _Optional[str] = ..., value: _Optional[str] = ..., place: _Optional[str] = ..., covers: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...

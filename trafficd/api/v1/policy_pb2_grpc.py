@@ -30,6 +30,11 @@ class PolicyServiceStub(object):
                 request_serializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusResponse.FromString,
                 )
+        self.GetMarking = channel.unary_unary(
+                '/trafficd.api.v1.PolicyService/GetMarking',
+                request_serializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingResponse.FromString,
+                )
 
 
 class PolicyServiceServicer(object):
@@ -56,6 +61,14 @@ class PolicyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMarking(self, request, context):
+        """What to set on a host and at the other end, so that a library's packets of a class run in their lane. NOT_FOUND
+        names what is unknown: class, library or host. FAILED_PRECONDITION while there is no fabric.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +86,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusRequest.FromString,
                     response_serializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'GetMarking': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMarking,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -133,5 +151,22 @@ class PolicyService(object):
         return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.PolicyService/GetStatus',
             trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusRequest.SerializeToString,
             trafficd_dot_api_dot_v1_dot_policy__pb2.GetStatusResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetMarking(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.PolicyService/GetMarking',
+            trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_policy__pb2.GetMarkingResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
