@@ -69,10 +69,11 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as inherited
         """A scraper that leaves before it has its page is no event."""
-        if isinstance(sys.exc_info()[1], OSError):
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
             log.debug("a page was not delivered to %s", client_address)
         else:
-            log.error("a page failed: internal error", exc_info=True)
+            log.error("a page failed: internal error", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):
