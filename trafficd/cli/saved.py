@@ -16,7 +16,7 @@ MAX_ATTRIBUTES = 200_000
 ATTRIBUTE_BYTES = 4096
 """An attribute of sysfs is at most one page."""
 TREES = ("class/infiniband", "class/net", "bus/pci/devices")
-"""A folder that has one of these, itself or below ``sys``, is one machine's tree."""
+"""A folder that has one of these or ``devices/pci*``, itself or below ``sys``, is one machine's tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,10 @@ class Source:
 
 
 def is_tree(folder: Path) -> bool:
-    return any((folder / top / sub).is_dir() for top in ("", "sys") for sub in TREES)
+    bases = (folder, folder / "sys")
+    return any((b / sub).is_dir() for b in bases for sub in TREES) or any(
+        next((b / "devices").glob("pci*"), None) is not None for b in bases
+    )
 
 
 def _reason(error: OSError) -> Judged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trafficd_topology.audit.facts import Count, Facts, NodeFacts, PortFacts
@@ -51,16 +51,15 @@ def _kv_lanes(node: NodeFacts, port: str) -> frozenset[int]:
     return frozenset(x.id for lanes in node.lanes if lanes.port == port for x in lanes.lanes if x.kv)
 
 
-def _loads(node: NodeFacts, ports: tuple[PortFacts, ...], *, kv: bool) -> tuple[tuple[Load, ...], str]:
-    """The load of each port, by the interval where enough moved in it, else since the counters began."""
-    found = [(p, _carried(node, p.name, _kv_lanes(node, p.name) if kv else None)) for p in ports]
-    known = [(p, both) for p, both in found if both is not None]
-    risen = sum(r for _, (_, r) in known)
-    recent = node.seconds > 0 and risen >= INTERVAL_BYTES
-    when = f"in {node.seconds:.3g} s" if recent else "since the counters began"
-    if not recent and sum(t for _, (t, _) in known) < MUCH_BYTES:
-        return (), when
-    return tuple(Load(node, p, r if recent else t) for p, (t, r) in known), when
+def _loads(among: Iterable[tuple[NodeFacts, PortFacts]], *, kv: bool) -> tuple[tuple[Load, ...], str]:
+    """The load of each port, all by their interval where enough moved in it, else all since the counters began."""
+    found = [(n, p, _carried(n, p.name, _kv_lanes(n, p.name) if kv else None)) for n, p in among]
+    known = [(n, p, both) for n, p, both in found if both is not None]
+    recent = sum(risen for _, _, (_, risen) in known) >= INTERVAL_BYTES
+    seconds = max((n.seconds for n, _, _ in known), default=0.0)
+    when = f"in {seconds:.3g} s" if recent else "since the counters began"
+    loads = tuple(Load(n, p, both[1] if recent else both[0]) for n, p, both in known)
+    return loads if recent or sum(x.count for x in loads) >= MUCH_BYTES else (), when
 
 
 def _groups(node: NodeFacts) -> Iterator[tuple[PortFacts, ...]]:
@@ -86,10 +85,11 @@ def nic_balance(facts: Facts) -> Iterator[Finding]:
     """One NIC that carries all of a node's KV or traffic, or much more than its share."""
     for node in facts.nodes:
         for ports in _groups(node):
-            kv, when = _loads(node, ports, kv=True)
+            both = [(node, p) for p in ports]
+            kv, when = _loads(both, kv=True)
             yield from _uneven(kv, "KV", when)
             if not _busiest(kv):
-                every, when = _loads(node, ports, kv=False)
+                every, when = _loads(both, kv=False)
                 yield from _uneven(every, "traffic", when)
 
 
@@ -121,10 +121,8 @@ def _uneven(loads: tuple[Load, ...], what: str, when: str) -> Iterator[Finding]:
 def sides_uneven(facts: Facts) -> Iterator[Finding]:
     """Storage NICs of the inference nodes over the whole cluster: idle ones beside full ones."""
     hosts = [n for n in facts.nodes if n.role in (Role.PREFILL, Role.DECODE)]
-    loads: list[Load] = []
-    for node in hosts:
-        ports = tuple(p for p in node.ports if p.kind is NicKind.STORAGE and p.up is not False)
-        loads += _loads(node, ports, kv=False)[0]
+    ports = [(n, p) for n in hosts for p in n.ports if p.kind is NicKind.STORAGE and p.up is not False]
+    loads, when = _loads(ports, kv=False)
     total = sum(x.count for x in loads)
     if len({x.node.name for x in loads}) < 2 or not total:
         return
@@ -135,6 +133,6 @@ def sides_uneven(facts: Facts) -> Iterator[Finding]:
             "storage-nics-uneven",
             Severity.INFO,
             most.node.at(most.port.name),
-            f"this storage NIC carried {ratio:.2f} times the average of {len(loads)} storage NICs of inference nodes",
+            f"this storage NIC carried {ratio:.2f} times the average of {len(loads)} storage NICs of inference nodes {when}",
             "Let the scheduler ask the path service, so that reads also go through nodes whose storage NICs idle.",
         )

@@ -33,6 +33,8 @@ from trafficd_topology.parsers.sysfs import HW_COUNTERS, STATISTICS
 MAX_FILE_BYTES = 16 * 2**20
 HEAD = 65_536
 """Characters that a file is recognised by."""
+TELLING = 2_000
+"""Names of counters that a driver is recognised by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ _GENERIC: dict[str, Name] = {
 
 def _driver(names: list[str]) -> str:
     """The driver whose table knows most of these names; empty when none knows three."""
-    known = {d: sum(statistic(d, n) is not None for n in names) for d in NAMES}
+    known = {d: sum(statistic(d, n) is not None for n in names[:TELLING]) for d in NAMES}
     best = max(known, key=lambda d: known[d])
     return best if known[best] >= 3 else ""
 
@@ -251,7 +253,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "ethtool -S",
         _has(
-            r"^\s*(link_xo(n|ff)_[rt]x\.nic|[rt]x_prio_?\d+_(bytes|packets|pause)|[rt]x_pb_\d_pxoff): \d+\s*$"
+            r"^[ \t]*(link_xo(n|ff)_[rt]x\.nic|[rt]x_prio_?\d+_(bytes|packets|pause)|[rt]x_pb_\d_pxoff): \d+\s*$"
         ),
         read_ethtool,
     ),
@@ -260,17 +262,17 @@ KINDS: tuple[Kind, ...] = (
     Kind("Markdown", _has(r"^\|[ :-]*---|^```|\A# [^\n]+\n\n\w"), why="it is prose"),
     Kind("ibnetdiscover dump", _has(r"^(Switch|Ca|Rt)\s+\d+ \"[SHR]-|^# Topology file: generated on")),
     Kind("ibnetdiscover port list", _has(r"^(CA|SW|RT)\s+\d+\s+\d+ 0x[0-9a-f]+ \S+ \S+")),
-    Kind("iblinkinfo output", _has(r"==\(.*\)==>")),
+    Kind("iblinkinfo output", _has(r"==\(.{0,120}\)==>")),
     Kind("ibqueryerrors output", _has(r"^## Summary: \d+ nodes checked")),
     Kind("perfquery output", _has(r"^# (Port (extended )?counters|PortRcvErrorDetails counters)")),
     Kind("smpquery output", _has(r"^# (Port info|VLArbitration tables|SL2VL table|Node info|Switch info)")),
     Kind("saquery output", _has(r"^\w+Record dump:")),
     Kind("sminfo output", _has(r"^sminfo: sm lid")),
     Kind("ibswinfo output", _has(r"^part number\s+\|")),
-    Kind("nvidia-smi topology matrix", _has(r"^\s*(\x1b\[\d+m)?\s*GPU0\s+(GPU1|NIC0|CPU)")),
+    Kind("nvidia-smi topology matrix", _has(r"^[ \t]*(\x1b\[\d+m)?[ \t]*GPU0[ \t]+(GPU1|NIC0|CPU)")),
     Kind("NCCL topology file", _has(r"<system version=|<graphs version=")),
     Kind("hwloc topology", _has(r"<topology( version=|>)")),
-    Kind("Kubernetes ResourceSlice", _has(r"^\s*(- )?kind: ResourceSlice|^  kind: ResourceSlice")),
+    Kind("Kubernetes ResourceSlice", _has(r"^[ \t]*(- )?kind: ResourceSlice|^  kind: ResourceSlice")),
     Kind("lldpctl output", _has(r"^lldp\.\S+=|\"lldp\"\s*:|\"lldp_status\"\s*:")),
     Kind(
         "SONiC database",
@@ -288,7 +290,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "SONiC command output",
         _has(
-            r"^\s*(Port (Rx|Tx)\b|(Ingress|Egress) (shared|headroom) pool|Profile: |\s*PORT\s+ACTION|\s*QUEUE\s+STATUS|.*watermark.*|\s*Port\s+TxQ)|PFC0\s+PFC1|\bUC0\b|\bMC\d+\b|\bPG0\b|Ethernet0"
+            r"^[ \t]*(Port (Rx|Tx)\b|(Ingress|Egress) (shared|headroom) pool|Profile: |PORT +ACTION|QUEUE +STATUS|.*watermark|Port +TxQ)|PFC0\s+PFC1|\bUC0\b|\bMC\d+\b|\bPG0\b|Ethernet0"
         ),
     ),
     Kind("dcbtool output", _has(r"^Feature:\s+Priority Groups|^Command:\s+Get Oper")),

@@ -125,7 +125,7 @@ def global_class(facts: Facts) -> Iterator[Finding]:
                 Severity.ERROR if several else Severity.WARNING,
                 node.at(p.name),
                 f"a global traffic class of {p.traffic_class} (DSCP {p.traffic_class >> 2}) is set on the device and overrides what applications set",
-                "Unset it (write 0 or the vendor's unset value to tc/<port>/traffic_class at each boot), and mark per application.",
+                "Take out what writes tc/<port>/traffic_class at boot, reload the driver, and mark per application.",
             )
 
 

@@ -108,7 +108,7 @@ def aliases(facts: Facts) -> Iterator[Finding]:
             beside = [
                 str(sl) for sl, v in enumerate(table) if v != vl and v < DROP_VL and folded(v, t.vls) == lands
             ]
-            shared = f", which SL {', '.join(beside)} use" if beside else ""
+            shared = f", shared with SL {', '.join(beside)}" if beside else ""
             yield Finding(
                 "opensm-vl-alias",
                 Severity.ERROR,
@@ -152,7 +152,7 @@ def unserved_vl(facts: Facts) -> Iterator[Finding]:
         table = None if whole.sl2vl is None else parse_sl2vl(whole.sl2vl)
         if table is None or whole.arb is None:
             continue
-        served = {folded(e.vl, t.vls) for e in whole.arb if min(e.weight, 256) % 256}
+        served = {folded(e.vl, t.vls) for e in whole.arb if e.weight % 256}
         used = {folded(v, t.vls) for v in table if v < DROP_VL}
         for vl in sorted(used - served):
             sls = ", ".join(str(sl) for sl, v in enumerate(table) if v < DROP_VL and folded(v, t.vls) == vl)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 _TRUST = re.compile(r"Priority trust state:\s*(dscp|pcp|both)\b")
 _DCBX = re.compile(r"DCBX mode:\s*(OS|Firmware) controlled", re.IGNORECASE)
-_PFC = re.compile(r"^\s*enabled\s+((?:[01]\s+){7}[01])\s*$", re.MULTILINE)
-_TC = re.compile(r"^\s*tc:\s*([0-7]) .*?tsa:\s*(\w+)(?:,\s*bw:\s*(\d{1,3})%)?", re.MULTILINE)
+_PFC = re.compile(r"^[ \t]*enabled[ \t]+((?:[01][ \t]+){7}[01])[ \t]*\r?$", re.MULTILINE)
+_TC = re.compile(r"^[ \t]*tc: ?([0-7]) .{0,80}?tsa: ?(\w{1,16})(?:, ?bw: ?(\d{1,3})%)?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
