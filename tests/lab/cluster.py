@@ -47,7 +47,7 @@ def cables() -> list[Cable]:
     return compute + storage
 
 
-def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0, every: float = 0.02) -> float:
+def wait_for(what: str, ready: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> float:
     """Wait until ``ready()`` is true; returns how long that took. Raises ClusterError naming ``what``."""
     start = time.monotonic()
     while not ready():
