@@ -103,8 +103,9 @@ def _confs(request: Request) -> Iterator[tuple[str, Facts | Unjudged]]:
 
 
 def run(request: Request) -> Report:
-    """Raises OSError when the machine's directories cannot be listed."""
+    """Raises OSError when there is no such machine, or its directories cannot be listed."""
     config = request.config
+    (request.root / "sys").stat()
     found = take_inventory(request.root, config.node, request.drivers)
     watched = _watch(request, found)
     accepted, problem = peek_accepted(Path(config.state_dir))
@@ -118,7 +119,8 @@ def run(request: Request) -> Report:
     )
     confs = tuple(_confs(request))
     facts = merged(Facts((node,)), *(f for _, f in confs if isinstance(f, Facts)))
-    said = [Unjudged(config.node, e) for e in (*watched.errors, *([problem] if problem else []))]
+    none = [] if found.ports else ["no port was found on it: is this the host's network namespace?"]
+    said = [Unjudged(config.node, e) for e in (*none, *watched.errors, *filter(None, (problem,)))]
     said += [u for _, u in confs if isinstance(u, Unjudged)]
     judged = (config.node, *(path for path, f in confs if isinstance(f, Facts)))
     return Report(judged, audit(facts), tuple(said))

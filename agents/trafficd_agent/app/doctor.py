@@ -17,7 +17,7 @@ from trafficd_agent.app.drivers import DriverTable, take_inventory
 from trafficd_agent.app.run import refuse_plaintext
 from trafficd_agent.config import Config
 from trafficd_agent.desired import ScopeId
-from trafficd_agent.driver import DriverError
+from trafficd_agent.driver import Driver, DriverError
 from trafficd_agent.files import peek_accepted
 from trafficd_agent.netlink.channel import Channel, KernelError
 from trafficd_agent.netlink.dcb_probe import has_dcb
@@ -64,12 +64,14 @@ def network_rights(p: Patient) -> Iterator[Finding]:
     has = host.has_capability(p.root, host.CAP_NET_ADMIN)
     if not _uses(p, "tc"):
         return
+    remedy = "Run it as root, or give it CAP_NET_ADMIN (AmbientCapabilities= in its unit)."
     if has:
         yield Finding("permissions", OK, "CAP_NET_ADMIN", "held: queues can be programmed", "")
+    elif has is None:
+        yield Finding("permissions", INFO, "CAP_NET_ADMIN", "/proc does not say whether it is held", remedy)
     else:
         said = "not held: the agent can observe and program nothing"
-        remedy = "Run it as root, or give it CAP_NET_ADMIN (AmbientCapabilities= in its unit)."
-        yield Finding("permissions", WARNING if has is None else ERROR, "CAP_NET_ADMIN", said, remedy)
+        yield Finding("permissions", ERROR, "CAP_NET_ADMIN", said, remedy)
 
 
 def fabric_rights(p: Patient) -> Iterator[Finding]:
@@ -137,22 +139,23 @@ def second_agent(p: Patient) -> Iterator[Finding]:
 
 
 def foreign_queues(p: Patient) -> Iterator[Finding]:
+    """What somebody else has put where a driver would program lanes."""
     for port in p.found.ports:
-        driver = p.drivers.find(ScopeId(ScopeKind.PORT, port.name), "tc")
-        if driver is None or port.link_layer is not LinkLayer.ETHERNET:
-            continue
-        try:
-            foreign = driver.read(port.name).foreign
-        except DriverError as e:
-            yield Finding(
-                "conflicts", WARNING, port.name, f"its queues cannot be read: {e}", "Correct that first."
-            )
-            continue
-        for said in foreign:
-            remedy = (
-                "Remove it, take the port out of the policy, or let the tc driver take it over (take_over)."
-            )
-            yield Finding("conflicts", WARNING, port.name, said, remedy)
+        for offer in (o for o in port.offers if o.supported):
+            driver = p.drivers.find(ScopeId(ScopeKind.PORT, port.name), offer.driver)
+            if driver is not None:
+                yield from _foreign(driver, port.name)
+
+
+def _foreign(driver: Driver, port: str) -> Iterator[Finding]:
+    try:
+        foreign = driver.read(port).foreign
+    except DriverError as e:
+        yield Finding("conflicts", WARNING, port, f"its queues cannot be read: {e}", "Correct that first.")
+        return
+    for said in foreign:
+        remedy = "Remove it, take the port out of the policy, or let the driver take it over (take_over)."
+        yield Finding("conflicts", WARNING, port, said, remedy)
 
 
 def ports(p: Patient) -> Iterator[Finding]:
@@ -288,14 +291,11 @@ def state_dir(p: Patient) -> Iterator[Finding]:
 
 
 def controllers(p: Patient) -> Iterator[Finding]:
+    """An address that the agent would refuse to dial is not dialled."""
     if reason := refuse_plaintext(p.config):
-        yield Finding(
-            "controller",
-            ERROR,
-            p.config.controllers[0],
-            reason,
-            "Allow it, or reach it through an encrypted tunnel on loopback.",
-        )
+        remedy = "Allow it, or reach it through an encrypted tunnel on loopback."
+        yield Finding("controller", ERROR, ", ".join(p.config.controllers), reason, remedy)
+        return
     for address in p.config.controllers:
         try:
             view = ask_controller(address, p.config.node, ANSWER_S)

@@ -104,16 +104,19 @@ TROUBLES: tuple[Trouble, ...] = (
 )
 
 
+ROW_OF = {quantity: trouble for trouble in TROUBLES for quantity in trouble.quantities}
+
+
 def troubles(facts: Facts) -> Iterator[Finding]:
     """One finding a row and port, with every counter of it that counted."""
     for node in facts.nodes:
-        for trouble in TROUBLES:
-            by_port: dict[str, list[Count]] = {}
-            for c in node.counts:
-                if c.column.quantity in trouble.quantities and c.total and c.column.lane_id is None:
-                    by_port.setdefault(c.column.port, []).append(c)
-            for port, counts in by_port.items():
-                yield from _trouble(node, port, trouble, counts)
+        found: dict[tuple[str, str], list[Count]] = {}
+        for c in node.counts:
+            row = ROW_OF.get(c.column.quantity) if c.total and c.column.lane_id is None else None
+            if row is not None:
+                found.setdefault((row.rule, c.column.port), []).append(c)
+        for (_, port), counts in found.items():
+            yield from _trouble(node, port, ROW_OF[counts[0].column.quantity], counts)
 
 
 def _trouble(node: NodeFacts, port: str, trouble: Trouble, counts: list[Count]) -> Iterator[Finding]:
@@ -138,34 +141,35 @@ def counted(c: Count, seconds: float) -> str:
     return f"{c.total} {named(c)}{now}"
 
 
+Place = tuple[str, Direction | None, int | None]
+"""Port, direction, priority."""
+
+
 def discards(facts: Facts) -> Iterator[Finding]:
     """Lanes' own drops are left out: a full lane drops by design."""
     for node in facts.nodes:
-        for c in node.counts:
-            if c.column.quantity != Q.DROPS or c.column.lane_id is not None or not c.total:
-                continue
-            packets = _packets(node, c)
-            many = c.total >= (MANY_DISCARDS if packets is None else packets * DISCARD_RATIO)
-            of = "" if packets is None else f" of {packets} packets"
-            yield Finding(
-                "discards",
-                Severity.WARNING if c.risen or many else Severity.INFO,
-                node.at(c.column.port),
-                counted(c, node.seconds) + of,
-                "Find what fills this queue: incast at the receiver, a lossless class without PFC, or a lane whose share is too small.",
-            )
+        packets = _wholes(node, Q.PACKETS)
+        for place, c in _wholes(node, Q.DROPS).items():
+            if c.total:
+                yield _discards(node, c, packets.get(place))
 
 
-def _packets(node: NodeFacts, drops: Count) -> int | None:
-    want = (drops.column.port, drops.column.direction, drops.column.priority)
-    found = [
-        c.total
-        for c in node.counts
-        if c.column.quantity == Q.PACKETS
-        and c.column.lane_id is None
-        and (c.column.port, c.column.direction, c.column.priority) == want
-    ]
-    return next((n for n in found if n is not None), None)
+def _wholes(node: NodeFacts, quantity: str) -> dict[Place, Count]:
+    """Counters of this quantity that are not of a lane."""
+    found = (c for c in node.counts if c.column.quantity == quantity and c.column.lane_id is None)
+    return {(c.column.port, c.column.direction, c.column.priority): c for c in found}
+
+
+def _discards(node: NodeFacts, drops: Count, packets: Count | None) -> Finding:
+    of = packets.total if packets is not None else None
+    many = (drops.total or 0) >= (MANY_DISCARDS if of is None else of * DISCARD_RATIO)
+    return Finding(
+        "discards",
+        Severity.WARNING if drops.risen or many else Severity.INFO,
+        node.at(drops.column.port),
+        counted(drops, node.seconds) + ("" if of is None else f" of {of} packets"),
+        "Find what fills this queue: incast at the receiver, a lossless class without PFC, or a lane whose share is too small.",
+    )
 
 
 def paused(facts: Facts) -> Iterator[Finding]:
@@ -192,15 +196,18 @@ def paused(facts: Facts) -> Iterator[Finding]:
 def pause_history(facts: Facts) -> Iterator[Finding]:
     """Where only totals are known: that there were pauses at all."""
     for node in facts.nodes:
-        for c in node.counts:
-            if c.column.quantity == Q.PAUSE_FRAMES and c.total and node.seconds <= 0:
-                yield Finding(
-                    "pauses-counted",
-                    Severity.INFO,
-                    node.at(c.column.port),
-                    counted(c, 0),
-                    "Audit the live node, where counters are watched, to see whether it still goes on.",
-                )
+        by_port: dict[str, list[str]] = {}
+        for c in node.counts if node.seconds <= 0 else ():
+            if c.column.quantity == Q.PAUSE_FRAMES and c.total:
+                by_port.setdefault(c.column.port, []).append(counted(c, 0))
+        for port, said in by_port.items():
+            yield Finding(
+                "pauses-counted",
+                Severity.INFO,
+                node.at(port),
+                ", ".join(said),
+                "Audit the live node, where counters are watched, to see whether it still goes on.",
+            )
 
 
 def ecn_without_cnp(facts: Facts) -> Iterator[Finding]:

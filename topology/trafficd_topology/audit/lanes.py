@@ -23,16 +23,14 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
-def _sent(node: NodeFacts, port: str) -> dict[int, int]:
-    """Bytes sent by lane; only lanes that are counted."""
-    return {
-        c.column.lane_id: c.total
-        for c in node.counts
-        if c.column.port == port
-        and c.column.lane_id is not None
-        and c.total is not None
-        and (c.column.quantity, c.column.direction) == (Quantity.BYTES, Direction.TRANSMIT)
-    }
+def _sent(node: NodeFacts) -> dict[str, dict[int, int]]:
+    """Bytes sent by port and lane; only lanes that are counted."""
+    out: dict[str, dict[int, int]] = {lanes.port: {} for lanes in node.lanes}
+    for c in node.counts:
+        lane, sent = c.column.lane_id, (c.column.quantity, c.column.direction)
+        if lane is not None and c.total is not None and sent == (Quantity.BYTES, Direction.TRANSMIT):
+            out.setdefault(c.column.port, {})[lane] = c.total
+    return out
 
 
 def _is_unmarked_kv(node: NodeFacts, lane: LaneFacts, lanes: PortLanes, sent: Mapping[int, int]) -> bool:
@@ -50,8 +48,9 @@ def _idle(lane: LaneFacts, sent: Mapping[int, int]) -> bool:
 
 def kv_unmarked(facts: Facts) -> Iterator[Finding]:
     for node in facts.nodes:
+        by_port = _sent(node)
         for lanes in node.lanes:
-            sent = _sent(node, lanes.port)
+            sent = by_port[lanes.port]
             for lane in lanes.lanes:
                 if _idle(lane, sent) and _is_unmarked_kv(node, lane, lanes, sent):
                     yield Finding(
@@ -68,8 +67,9 @@ def lane_unused(facts: Facts) -> Iterator[Finding]:
     for node in facts.nodes:
         idle: dict[tuple[str, str], list[str]] = {}
         carried: dict[tuple[str, str], int] = {}
+        by_port = _sent(node)
         for lanes in node.lanes:
-            sent = _sent(node, lanes.port)
+            sent = by_port[lanes.port]
             if sum(sent.values()) < ENOUGH_BYTES:
                 continue
             for lane in lanes.lanes:
