@@ -43,8 +43,8 @@ def checked(path: str, data: bytes) -> Checked:
     if isinstance(tree, dict) and "policies" in tree:
         policies, problems = parse_policies(data)
         return Checked(path, policies=policies, problems=problems)
-    if isinstance(tree, dict) and "hosts" in tree:
+    if isinstance(tree, dict) and ("hosts" in tree or "regular" in tree):
         fabric, problems = parse_fabric(data)
         return Checked(path, fabric=fabric, problems=problems)
-    reason = "neither a policy file nor a fabric file: one has the key policies, the other the key hosts"
+    reason = "neither a policy file nor a fabric file: one has the key policies, the other the key hosts or regular"
     return Checked(path, problems=(Problem("", "", reason),))

@@ -28,7 +28,10 @@ from trafficd_topology.parsers.tree import MAX_NODES, MAX_PROBLEMS
 from trafficd_topology.show import describe, text
 
 CASES = Path(__file__).parents[2] / "cases" / "fabric"
-VALID = [(CASES / name / "fabric.yaml").read_bytes() for name in ("demo", "two-leaves", "uncabled", "ring")]
+VALID = [
+    (CASES / name / "fabric.yaml").read_bytes()
+    for name in ("demo", "two-leaves", "uncabled", "ring", "regular")
+]
 SCRAPS = [
     b"\x00",
     b"\xff",

@@ -14,10 +14,14 @@ T_ = TypeVar("T_")
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[T_]):
-    """A record and the path it stood at in the file, such as ``hosts[3]``."""
+    """A record and the path it stood at in the file, such as ``hosts[3]``.
+
+    ``nics`` are the paths of a host's NICs where these are not ``hosts[3].nics[0]`` and on.
+    """
 
     path: str
     item: T_
+    nics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ def check(
     for host in hosts:
         found += _host(host, guids)
     found += _links(links, _ports(hosts, switches))
-    for problem in found:
+    # Hosts of one set share what is wrong with them.
+    for problem in dict.fromkeys(found):
         note(problems, problem)
 
 
@@ -70,7 +75,8 @@ def _twice(
 
 def _host(placed: Placed[Host], guids: dict[str, str]) -> Iterator[Problem]:
     path, host = placed.path, placed.item
-    nics = [Placed(f"{path}.nics[{i}]", nic) for i, nic in enumerate(host.nics)]
+    paths = placed.nics or [f"{path}.nics[{i}]" for i in range(len(host.nics))]
+    nics = [Placed(at, nic) for at, nic in zip(paths, host.nics, strict=True)]
     gpus = [(f"{path}.gpus[{i}].index", gpu.index) for i, gpu in enumerate(host.gpus)]
     yield from _twice(gpus, "a GPU is listed once")
     yield from _twice(_port_names(nics), "a port is one NIC, or a member of one bond")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trafficd_topology.model import (
@@ -26,15 +26,12 @@ from trafficd_topology.model import (
 )
 from trafficd_topology.parsers import units
 from trafficd_topology.parsers.cabling import Placed, check
+from trafficd_topology.parsers.fields import MAX_INDEX, NODE, NODE_RULE, PORT, PORT_RULE, index, named, read
+from trafficd_topology.parsers.regular import placed
+from trafficd_topology.parsers.regular_form import read_regular
 from trafficd_topology.parsers.tree import Mapping, load, note, short
 
 VERSION = 1
-MAX_INDEX = 4095
-"""Largest index of a GPU, NUMA node or rail."""
-_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
-_PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}", re.ASCII)
-_NODE_RULE = "must be a name of letters, digits and . _ - (quote a name made of digits)"
-_PORT_RULE = "must be a port's name of letters, digits and . _ : @ / - (quote a name made of digits)"
 _END_RULE = "must be node/port, such as p1/c0"
 _LINK_RULE = "must be [node/port, node/port], or the same with a rate as third"
 _PCI_RULE = "must be a PCI address such as 0000:3b:00.0"
@@ -44,7 +41,8 @@ _GUID_RULE = "must be a GUID of 16 hexadecimal digits such as 0x506b4b03005c2740
 def parse_fabric(text: str | bytes) -> tuple[FabricSpec | None, tuple[Problem, ...]]:
     """A fabric file's text (bytes are UTF-8) to (FabricSpec, ()) or (None, problems); never raises.
 
-    Time and memory are linear in the text, which is bounded by ``tree.MAX_TEXT_BYTES`` and ``tree.MAX_NODES``.
+    Time and memory are linear in the text, which is bounded by ``tree.MAX_TEXT_BYTES`` and ``tree.MAX_NODES``, and
+    in what its regular part expands to, which is bounded by ``regular_form.MAX_NICS`` and the like.
     """
     tree, unreadable = load(text)
     if unreadable:
@@ -55,12 +53,15 @@ def parse_fabric(text: str | bytes) -> tuple[FabricSpec | None, tuple[Problem, .
         return None, tuple(problems)
     if (version := top.raw("version")) != VERSION or isinstance(version, bool):
         top.problem("version", version, f"must be {VERSION}, the only version of this format")
-    name = _named(top, "name", _NODE, _NODE_RULE)
-    if top.raw("hosts") is None:
+    name = named(top, "name", NODE, NODE_RULE)
+    regular = top.mapping("regular")
+    if top.raw("hosts") is None and top.raw("regular") is None:
         top.problem("hosts", None, "is missing")
-    hosts = [Placed(m.path, _host(m)) for m in top.mappings("hosts")]
-    switches = [Placed(m.path, _switch(m)) for m in top.mappings("switches")]
-    links = [p for path, item in top.items("links") if (p := _link(path, item, problems))]
+    # What is regular comes first: a clash is then named where it was written out by hand.
+    hosts, switches, links = placed(read_regular(regular)) if regular else ([], [], [])
+    hosts += [Placed(m.path, _host(m)) for m in top.mappings("hosts")]
+    switches += [Placed(m.path, _switch(m)) for m in top.mappings("switches")]
+    links += [p for path, item in top.items("links") if (p := _link(path, item, problems))]
     top.done()
     spec = FabricSpec(name, _items(hosts), _items(switches), _items(links))
     check(hosts, switches, links, problems)
@@ -71,40 +72,13 @@ def _items(placed: Iterable[Placed[Any]]) -> tuple[Any, ...]:
     return tuple(p.item for p in placed)
 
 
-def _named(m: Mapping, key: str, pattern: re.Pattern[str], rule: str) -> str:
-    """A name that is required; the empty name, which no check looks at, where it is not one."""
-    value = m.raw(key)
-    if value is None:
-        m.problem(key, None, "is missing")
-    elif isinstance(value, str) and pattern.fullmatch(value):
-        return value
-    else:
-        m.problem(key, value, rule)
-    return ""
-
-
-def _read(m: Mapping, key: str, reader: Callable[[Any], Any], rule: str) -> Any:
-    """``reader``'s value of a key that may be absent; None where it is absent or, with a problem, wrong."""
-    if not m.has(key):
-        return None
-    value = m.raw(key)
-    if (read := reader(value)) is None:
-        m.problem(key, value, rule)
-    return read
-
-
-def _index(m: Mapping, key: str) -> int | None:
-    index: int | None = m.whole(key, None, high=MAX_INDEX)
-    return index
-
-
 def _host(m: Mapping) -> Host:
     host = Host(
-        name=_named(m, "name", _NODE, _NODE_RULE),
+        name=named(m, "name", NODE, NODE_RULE),
         role=m.choice("role", Role, Role.OTHER),
         nics=tuple(_nic(n) for n in _each(m, "nics")),
         gpus=tuple(_gpu(g) for g in _each(m, "gpus")),
-        memory_bytes_per_s=_read(m, "memory", units.bandwidth, units.BANDWIDTH_RULE),
+        memory_bytes_per_s=read(m, "memory", units.bandwidth, units.BANDWIDTH_RULE),
         pool=m.text("pool", None),
     )
     m.done()
@@ -118,8 +92,8 @@ def _each(m: Mapping, key: str) -> Iterator[Mapping]:
 
 
 def _gpu(m: Mapping) -> Gpu:
-    index = m.whole("index", high=MAX_INDEX) if m.ok else None
-    gpu = Gpu(-1 if index is None else index, _index(m, "numa_node"), m.text("pcie_switch", None))
+    found = m.whole("index", high=MAX_INDEX) if m.ok else None
+    gpu = Gpu(-1 if found is None else found, index(m, "numa_node"), m.text("pcie_switch", None))
     m.done()
     return gpu
 
@@ -128,16 +102,16 @@ def _nic(m: Mapping) -> Nic:
     if m.ok and not m.has("rate"):
         m.problem("rate", None, "is missing")
     nic = Nic(
-        name=_named(m, "name", _PORT, _PORT_RULE) if m.ok else "",
+        name=named(m, "name", PORT, PORT_RULE) if m.ok else "",
         kind=(m.choice("kind", NicKind) if m.ok else None) or NicKind.COMPUTE,
         link_layer=m.choice("link_layer", LinkLayer, LinkLayer.ETHERNET),
-        rate_bps=_read(m, "rate", units.rate, units.RATE_RULE) or 0,
-        pci=_read(m, "pci", units.pci, _PCI_RULE),
-        guid=_read(m, "guid", units.guid, _GUID_RULE),
-        numa_node=_index(m, "numa_node"),
+        rate_bps=read(m, "rate", units.rate, units.RATE_RULE) or 0,
+        pci=read(m, "pci", units.pci, _PCI_RULE),
+        guid=read(m, "guid", units.guid, _GUID_RULE),
+        numa_node=index(m, "numa_node"),
         pcie_switch=m.text("pcie_switch", None),
-        gpu=_index(m, "gpu"),
-        rail=_index(m, "rail"),
+        gpu=index(m, "gpu"),
+        rail=index(m, "rail"),
         members=tuple(_members(m)),
         subnet=m.text("subnet", ""),
     )
@@ -147,15 +121,15 @@ def _nic(m: Mapping) -> Nic:
 
 def _members(m: Mapping) -> Iterator[str]:
     for path, item in m.items("members"):
-        fits = isinstance(item, str) and _PORT.fullmatch(item)
+        fits = isinstance(item, str) and PORT.fullmatch(item)
         if not fits:
-            note(m.problems, Problem(path, short(item), _PORT_RULE))
+            note(m.problems, Problem(path, short(item), PORT_RULE))
         yield item if fits else ""
 
 
 def _switch(m: Mapping) -> Switch:
     switch = Switch(
-        name=_named(m, "name", _NODE, _NODE_RULE),
+        name=named(m, "name", NODE, NODE_RULE),
         managed=m.flag("managed", default=False),
         link_layer=m.choice("link_layer", LinkLayer, LinkLayer.ETHERNET),
     )
@@ -174,8 +148,8 @@ def _link(path: str, item: Any, problems: list[Problem]) -> Placed[Link] | None:
     for key in ("a", "b"):
         if not m.has(key):
             m.problem(key, None, "is missing")
-    a, b = _read(m, "a", _end, _END_RULE), _read(m, "b", _end, _END_RULE)
-    rate = _read(m, "rate", units.rate, units.RATE_RULE)
+    a, b = read(m, "a", _end, _END_RULE), read(m, "b", _end, _END_RULE)
+    rate = read(m, "rate", units.rate, units.RATE_RULE)
     if rate is None and m.has("rate"):
         rate = units.MAX_RATE_BPS  # reported above: not missing too
     m.done()
@@ -186,7 +160,7 @@ def _end(value: Any) -> PortKey | None:
     if not isinstance(value, str):
         return None
     node, _, port = value.partition("/")
-    return PortKey(node, port) if _NODE.fullmatch(node) and _PORT.fullmatch(port) else None
+    return PortKey(node, port) if NODE.fullmatch(node) and PORT.fullmatch(port) else None
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]*", re.ASCII)
