@@ -23,6 +23,7 @@ from trafficd_topology.parsers.fabric import parse_fabric
 
 MAIN = [sys.executable, "-c", "import sys; from trafficd.cli import main; sys.exit(main())"]
 DATA = Path(__file__).parent.parent / "scenarios" / "controller" / "data"
+FABRICS = Path(__file__).parent.parent / "cases" / "fabric"
 TIMEOUT_S = 60
 
 
@@ -151,6 +152,7 @@ def test_usage_errors(arguments: tuple[str | Path, ...]) -> None:
         ("apply", DATA / "main.yaml"),
         ("recommend", "--source", "n"),
         ("topology", "show"),
+        ("topology", "capacity"),
         ("topology", "discover"),
         ("topology", "role", "p1", "decode"),
     ],
@@ -172,6 +174,25 @@ def test_topology_of_a_file() -> None:
     assert shown.code == 0
     assert "p1/s0" in shown.out
     assert trafficd("topology", "show", DATA / "lab.yaml", "-o", "json").json["fabric"][0]["nics"] == 4
+
+
+def test_capacity_of_a_file(tmp_path: Path) -> None:
+    large = FABRICS / "48p96d" / "fabric.yaml"
+    free = trafficd("topology", "capacity", large)
+    assert (free.code, free.err) == (0, "")
+    assert "1/7..7/2" in free.out
+    brief, whole = (
+        trafficd("topology", "capacity", large, "-o", "json", *more).json for more in ((), ("--all",))
+    )
+    assert brief["set"] == whole["set"]
+    assert len(whole["resources"]) == sum(row["count"] for row in brief["resources"])
+    assert trafficd("topology", "capacity", FABRICS / "regular" / "fabric.yaml").code == 1
+    nobody = trafficd("topology", "capacity", FABRICS / "ring" / "fabric.yaml")
+    assert (nobody.code, nobody.out) == (1, "")
+    assert "no host of role prefill" in nobody.err
+    regular = tmp_path / "regular.yaml"
+    regular.write_text("version: 1\nname: n\nregular: {hosts: [{name: h[1-2}]}\n")
+    assert trafficd("topology", "check", regular).code == 1
 
 
 def test_serve_refuses_to_start(tmp_path: Path) -> None:
@@ -244,6 +265,9 @@ async def with_agents(c: Served) -> None:
             ("d1", ["c0", "s0"]),
             ("p1", ["c0", "s0"]),
         ]
+        judged = await asyncio.to_thread(c, "topology", "capacity")
+        assert judged.code == 1  # the lab's decode hosts have one compute NIC as fast as its storage NIC
+        assert "nic:d1/c0" in judged.out
         shown = await asyncio.to_thread(c, "topology", "show", "-o", "json")
         assert [h["host"] for h in shown.json["hosts"]] == ["p1", "d1"]
         status = await asyncio.to_thread(c, "status")

@@ -58,6 +58,14 @@ class Cut:
     cables: Cables
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Traffic on its way: each cable, away from its port ``a``, with what it carries; and what arrives at each end."""
+
+    cables: tuple[tuple[Cable, float], ...]
+    arrived: Mapping[int, float]
+
+
 class Network:
     """The cables from one switch to another, ``near[u][v]``, leaving u; neighbours and cables in order."""
 
@@ -158,6 +166,21 @@ class Reach:
             if u in carries:
                 carries.update(nearer[u])
                 yield from (((u, v), (v, w)) for v in nearer[u] for w in nearer[v])
+
+    def spread(self, entering: Mapping[int, float]) -> Spread:
+        """What traffic that enters at switches puts on the way to where this reach starts.
+
+        Every switch spreads what it has evenly over all cables that lead nearer, as equal-cost hashing does on
+        average. Switches in ``entering`` must have a distance.
+        """
+        held = defaultdict(float, entering)
+        carried: list[tuple[Cable, float]] = []
+        for u in reversed(self.order):  # farthest first: whatever feeds u came before it
+            ways = [(v, c) for v in self._before[u] for c in self._network.near[u][v]] if held[u] else []
+            for v, c in ways:
+                held[v] += held[u] / len(ways)
+                carried.append((c, held[u] / len(ways)))
+        return Spread(tuple(carried), {s: held[s] for s in self._from})
 
 
 Residual = dict[int, dict[int, int]]

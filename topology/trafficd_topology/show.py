@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -134,19 +134,22 @@ def _switches(fabric: Fabric) -> Iterator[SwitchRow]:
 def text(description: Description) -> str:
     """The description as tables for people, one below the other; empty tables are left out."""
     tables = (getattr(description, f.name) for f in fields(description))
-    return "\n".join(_table(rows) for rows in tables if rows)
+    return "\n".join(table(rows) for rows in tables if rows)
 
 
-def _table(rows: Sequence[Any]) -> str:
+def table(rows: Sequence[Any], written: Callable[[str, Any], str] | None = None) -> str:
+    """Rows of one dataclass as a table headed by its fields' names; ``written`` makes a cell of a field (``cell``)."""
+    form = written or cell
     names = [f.name for f in fields(rows[0])]
     cells = [[n.removesuffix("_bytes_per_s").removesuffix("_bps").upper() for n in names]]
-    cells += [[_cell(name, getattr(row, name)) for name in names] for row in rows]
+    cells += [[form(name, getattr(row, name)) for name in names] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
+    """A field as people read it; its unit is the end of its name."""
     if value is None or value in ("", ()):
         return "-"
     if isinstance(value, bool):

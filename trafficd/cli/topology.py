@@ -1,4 +1,4 @@
-"""``trafficd topology check | show | discover | role``: the fabric, from a file or from the controller."""
+"""``trafficd topology check | show | capacity | discover | role``: the fabric, from a file or from the controller."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from trafficd.cli.output import add_output, complain, plain, say, say_json
 from trafficd.cli.rpc import add_controller, call, channel
 from trafficd.convert.fabric import fabric, inventories
 from trafficd.convert.words import number
+from trafficd_topology.capacity import analyse
+from trafficd_topology.capacity_report import report
+from trafficd_topology.capacity_report import text as report_text
 from trafficd_topology.discover import discover
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import FabricSpec, Problem, Role
@@ -22,10 +25,11 @@ from trafficd_topology.show import describe, text
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("topology", help="the fabric: check, show, discover, role")
+    parser = subparsers.add_parser("topology", help="the fabric: check, show, capacity, discover, role")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_check(verbs)
     _add_show(verbs)
+    _add_capacity(verbs)
     _add_discover(verbs)
     _add_role(verbs)
 
@@ -39,12 +43,28 @@ def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     show = verbs.add_parser("show", help="hosts, NICs, switches, paths and bottlenecks")
-    show.add_argument(
+    _add_fabric(show)
+    show.set_defaults(run=run_show)
+
+
+def _add_fabric(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "file", nargs="?", metavar="FILE", help="fabric file (default: what the controller holds)"
     )
-    add_controller(show)
-    add_output(show)
-    show.set_defaults(run=run_show)
+    add_controller(parser)
+    add_output(parser)
+
+
+def _add_capacity(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    found = verbs.add_parser(
+        "capacity",
+        help="whether the storage NICs can be fully used, and what binds first",
+        description="Loads of every NIC, node memory and cable when all storage NICs of prefill and decode nodes "
+        "read KV cache at their full rate, and the ratios of prefill to decode nodes at which nothing else binds.",
+    )
+    found.add_argument("--all", action="store_true", help="every resource, not the fullest of each kind")
+    _add_fabric(found)
+    found.set_defaults(run=run_capacity)
 
 
 def _add_discover(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -100,12 +120,17 @@ def _held(args: argparse.Namespace) -> FabricSpec:
         return fabric(call(stub.GetFabric, fabric_pb2.GetFabricRequest(), args).fabric)
 
 
+def _named(args: argparse.Namespace) -> FabricSpec | None:
+    """The fabric of the file that was named, or the controller's; None when the file's problems were printed."""
+    spec, problems = _from_file(args.file) if args.file else (_held(args), ())
+    for problem in problems:
+        complain(f"{args.file}: {problem}")
+    return spec
+
+
 def run_show(args: argparse.Namespace) -> int:
     """Exit 0; 1 when a given file has problems."""
-    spec, problems = _from_file(args.file) if args.file else (_held(args), ())
-    if spec is None:
-        for problem in problems:
-            complain(f"{args.file}: {problem}")
+    if (spec := _named(args)) is None:
         return Exit.FINDINGS
     description = describe(Fabric(spec))
     if args.output == "json":
@@ -113,6 +138,23 @@ def run_show(args: argparse.Namespace) -> int:
     else:
         say(text(description).rstrip())
     return Exit.OK
+
+
+def run_capacity(args: argparse.Namespace) -> int:
+    """Exit 0 when nothing binds before the storage NICs; 1 when something does, or nothing can be said."""
+    if (spec := _named(args)) is None:
+        return Exit.FINDINGS
+    capacity, problems = analyse(spec)
+    for problem in problems:
+        complain(f"{args.file or spec.name}: {problem}")
+    if capacity is None:
+        return Exit.FINDINGS
+    found = report(spec.name, capacity, args.all)
+    if args.output == "json":
+        say_json(asdict(found))
+    else:
+        say(report_text(found).rstrip())
+    return Exit.OK if capacity.bottleneck_free() else Exit.FINDINGS
 
 
 def run_discover(args: argparse.Namespace) -> int:
