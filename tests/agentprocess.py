@@ -66,7 +66,13 @@ def scope_message(port: str, elements: State, mode: int = qos_pb2.MODE_ENFORCE) 
 class Controller(AgentServiceServicer):
     """What a controller does on the wire, and no more: greets, sends what it is told to, and notes what it hears."""
 
-    def __init__(self, uuid: str, port: int = 0, refusal: str = "") -> None:
+    def __init__(
+        self,
+        uuid: str,
+        port: int = 0,
+        refusal: str = "",
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self.uuid, self.refusal = uuid, refusal
         self.hellos: list[agent_pb2.Hello] = []
         self.acknowledgements: list[agent_pb2.Acknowledgement] = []
@@ -77,7 +83,11 @@ class Controller(AgentServiceServicer):
         self._out: Queue[agent_pb2.ControlResponse | None] = Queue()
         self._server = grpc.server(ThreadPoolExecutor(16))
         add_AgentServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
         self._server.start()
 
     def Control(self, request_iterator: Any, context: Any) -> Iterator[agent_pb2.ControlResponse]:  # noqa: N802 - its name on the wire

@@ -58,7 +58,14 @@ async def eventually(what: Callable[[], Any]) -> Any:
 class ScriptedAgent:
     """One Control stream. ``said`` holds every response, newest last."""
 
-    def __init__(self, address: str, node: str, ports: tuple[str, ...] = ("s0", "c0")) -> None:
+    def __init__(
+        self,
+        address: str,
+        node: str,
+        ports: tuple[str, ...] = ("s0", "c0"),
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._credentials = credentials
         self.address, self.node, self.ports = address, node, ports
         self.said: list[agent_pb2.ControlResponse] = []
         self._stack = AsyncExitStack()
@@ -67,7 +74,11 @@ class ScriptedAgent:
         self.follows = ""
 
     async def __aenter__(self) -> Self:
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(self.address))
+        if self._credentials is None:
+            opened = grpc.aio.insecure_channel(self.address)
+        else:
+            opened = grpc.aio.secure_channel(self.address, self._credentials)
+        channel = await self._stack.enter_async_context(opened)
         self.stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
         self.call = self.stub.Control()
         self._reader = asyncio.create_task(self._read())

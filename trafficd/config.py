@@ -85,6 +85,10 @@ class ControllerConfig:
     """Fabric file, read anew when it changes; None: the one accepted last stays in force."""
     poll_s: float = 0.5
     """How often the two files are looked at, seconds."""
+    tls: Path | None = None
+    """Directory with ca.crt, tls.crt and tls.key, read anew when they change; None: plain text."""
+    remind_s: float = 3600.0
+    """How often what is not safe is said again, seconds."""
     publish_s: float = 0.5
     """How often the path engine gets a new snapshot, seconds."""
     telemetry_interval_ms: int = 500

@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--http", type=_http_address, help='HOST:PORT of /metrics and /status; "" serves nothing'
     )
+    one.add_argument("--tls-dir", help="TLS with ca.crt, tls.crt and tls.key of this directory")
     one.add_argument("--insecure", action="store_true", help="allow plaintext to other machines")
     one.add_argument(
         "--forget-controller", action="store_true", help="follow whichever controller speaks first"
@@ -165,6 +166,8 @@ def _settings(args: argparse.Namespace) -> tuple[Config, DriverTable]:
 def _overridden(config: Config, args: argparse.Namespace) -> Config:
     names = ("node", "sysfs", "state_dir", "http")
     config = replace(config, **{n: v for n in names if (v := getattr(args, n, None)) is not None})
+    if tls_dir := getattr(args, "tls_dir", None):
+        config = replace(config, tls=replace(config.tls, dir=tls_dir))
     if controllers := getattr(args, "controller", None):
         config = replace(config, controllers=tuple(controllers))
     return replace(config, insecure=True) if getattr(args, "insecure", False) else config

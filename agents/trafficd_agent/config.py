@@ -3,6 +3,7 @@
 node: gpu-17                      # default: the host name
 controller: 127.0.0.1:7600        # or a list
 insecure: false                   # plaintext to other machines
+tls: {dir: /etc/trafficd/tls}     # ca.crt, tls.crt, tls.key, read at every connection; default: plaintext
 state_dir: /var/lib/trafficd-agent
 http: 127.0.0.1:7602              # "" serves nothing
 sysfs: /sys
@@ -37,12 +38,20 @@ class DriverRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """``dir`` holds ca.crt, tls.crt and tls.key; empty: plain text."""
+
+    dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """See the module."""
 
     node: str
     controllers: tuple[str, ...] = ("127.0.0.1:7600",)
     insecure: bool = False
+    tls: Tls = Tls()
     state_dir: str = "/var/lib/trafficd-agent"
     http: str = "127.0.0.1:7602"
     sysfs: str = "/sys"
@@ -82,6 +91,7 @@ def _config(m: Mapping) -> Config:
         node=m.text("node", base.node),
         controllers=_controllers(m) or base.controllers,
         insecure=m.flag("insecure", default=False),
+        tls=_tls(m),
         state_dir=m.text("state_dir", base.state_dir),
         http=_http(m, base.http),
         sysfs=m.text("sysfs", base.sysfs),
@@ -99,6 +109,14 @@ def _controllers(m: Mapping) -> tuple[str, ...]:
         if not isinstance(row, str) or not is_address(row):
             m.problems.append(Problem(path, str(row), ADDRESS))
     return tuple(str(row) for _, row in rows)
+
+
+def _tls(m: Mapping) -> Tls:
+    if (row := m.mapping("tls")) is None:
+        return Tls()
+    found = Tls(row.text("dir", ...))
+    row.done()
+    return found
 
 
 def _http(m: Mapping, default: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from trafficd import __version__
+from trafficd.api.tls import TlsError
 from trafficd.app.controller import Controller
 from trafficd.app.grpcserver import ListenError
 from trafficd.config import Address, ControllerConfig
@@ -59,7 +60,7 @@ async def _serve(config: ControllerConfig, announce: Announce) -> None:
     try:
         controller = Controller(config, store)
         await _until_stopped(controller, config, announce)
-    except (StoreError, WebError, ListenError) as e:
+    except (StoreError, WebError, ListenError, TlsError) as e:
         raise StartError(str(e)) from e
     finally:
         store.close()
@@ -72,7 +73,7 @@ async def _until_stopped(controller: Controller, config: ControllerConfig, annou
     async with controller.running():
         state = controller.control.state
         announce(
-            f"trafficd {__version__} serves gRPC on {' and '.join(map(str, controller.grpc))} and HTTP on "
+            f"trafficd {__version__} serves gRPC{' with TLS' if config.tls else ''} on {' and '.join(map(str, controller.grpc))} and HTTP on "
             f"{Address(config.http.host, controller.http_port)}; "
             f"controller {state.uuid}, generation {state.generation}"
         )

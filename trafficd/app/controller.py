@@ -19,6 +19,7 @@ from trafficd.app.grpcserver import listen, new_server
 from trafficd.app.paths import Paths
 from trafficd.app.restore import restored
 from trafficd.app.telemetry import LastHeard
+from trafficd.app.tls import remind
 from trafficd.app.watch import Reloader, watch
 from trafficd.config import ControllerConfig, Listen
 from trafficd.core.effects import Effect, Publish
@@ -92,8 +93,8 @@ class Controller:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve while inside. Raises WebError or ListenError when an address cannot be used."""
-        server = new_server()
+        """Serve while inside. Raises WebError, ListenError or TlsError when an address or a file cannot be used."""
+        server = new_server(secure=self._config.tls is not None)
         async with AsyncExitStack() as stack:
             web = WebServer(
                 self._config.http.host,
@@ -102,7 +103,7 @@ class Controller:
             )
             stack.callback(web.close)
             self.http_port = web.port
-            self.grpc = tuple(listen(server, at) for at in self._config.listen)
+            self.grpc = tuple(listen(server, at, self._config.tls) for at in self._config.listen)
             await stack.enter_async_context(self._background(self.control.run()))
             for reloader in self._reloaders:
                 await reloader.look()
@@ -112,6 +113,7 @@ class Controller:
                 watch(self._reloaders, self._config.poll_s),
                 self._tick(),
                 self._paths.run(self._config.publish_s),
+                remind(self._config),
             ):
                 await stack.enter_async_context(self._background(loop))
             yield

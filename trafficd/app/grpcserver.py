@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from trafficd.app.tls import Certificates
 from trafficd.config import Listen
+from trafficd.server.access import AccessInterceptor
 
 MAX_MESSAGE_BYTES = 32 * 2**20
 """A policy or fabric text has at most 16 MiB; a desired state or snapshot of 10,000 ports about 10 MiB."""
@@ -50,15 +53,36 @@ class ListenError(Exception):
     """The gRPC address cannot be used. The text is one sentence."""
 
 
-def new_server() -> grpc.aio.Server:
+TLS_OPTIONS = (
+    # Certificates are looked at when a connection is made: each is made anew within about an hour, so that nobody
+    # goes on speaking for long with one that has expired or whose authority was withdrawn.
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 10_000),
+)
+
+
+def new_server(*, secure: bool = False) -> grpc.aio.Server:
+    """``secure``: callers are known by their certificates, and held to what their roles may do."""
     logging.getLogger("grpc._cython.cygrpc").addFilter(PEERS_FAULTS)
-    return grpc.aio.server(options=OPTIONS)
+    if not secure:
+        return grpc.aio.server(options=OPTIONS)
+    return grpc.aio.server(options=OPTIONS + TLS_OPTIONS, interceptors=[AccessInterceptor()])
 
 
-def listen(server: grpc.aio.Server, address: Listen) -> Listen:
-    """Bind; returns the address with the port that the system chose. Raises ListenError."""
+def listen(
+    server: grpc.aio.Server, address: Listen, tls: Path | None = None, *, known_only: bool = True
+) -> Listen:
+    """Bind; returns the address with the port that the system chose. Raises ListenError and TlsError.
+
+    With ``tls``, a directory of certificates, TCP is served with TLS; a Unix socket is guarded by its permissions.
+    ``known_only``: callers must show a certificate.
+    """
     try:
-        port = server.add_insecure_port(str(address))
+        if tls is None or address.tcp is None:
+            port = server.add_insecure_port(str(address))
+        else:
+            credentials = Certificates(tls).credentials(known_only=known_only)
+            port = server.add_secure_port(str(address), credentials)
     except RuntimeError as e:
         raise ListenError(_sentence(address)) from e
     if not port:

@@ -17,14 +17,14 @@ EPILOG = (
 
 
 def _parser() -> argparse.ArgumentParser:
-    from trafficd.cli import apply, audit, check, doctor, marking, recommend, serve, status, topology  # noqa: PLC0415 - see main
+    from trafficd.cli import apply, audit, certs, check, doctor, marking, recommend, serve, status, topology  # noqa: PLC0415 - see main
 
     parser = argparse.ArgumentParser(
         prog="trafficd", description="Network traffic manager for LLM inference clusters.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, check, audit, doctor, apply, status, recommend, marking, topology):
+    for module in (serve, check, audit, doctor, apply, status, recommend, marking, topology, certs):
         module.add(subparsers)
     return parser
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         text = "" if args.file is None else read(args.file).decode()
     except UnicodeDecodeError as e:
         raise CliError(Exit.USAGE, f"{args.file} is no text file: byte {e.start} is not UTF-8") from e
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = policy_pb2_grpc.PolicyServiceStub(opened)
         if args.dry_run:
             response = call(stub.CheckPolicy, policy_pb2.CheckPolicyRequest(text=text), args)

@@ -65,6 +65,6 @@ def _unjudged(found: tuple[Source, ...]) -> tuple[Unjudged, ...]:
 
 
 def _of_controller(args: argparse.Namespace) -> Report:
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = audit_pb2_grpc.AuditServiceStub(opened)
         return read_report(call(stub.Audit, audit_pb2.AuditRequest(nodes=args.node), args))

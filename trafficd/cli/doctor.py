@@ -28,6 +28,7 @@ from trafficd_topology.audit.finding import Finding, Severity, is_bad
 from trafficd_topology.audit.report import Report, checks, plain, summary
 
 PACKAGES = (
+    ("cryptography", "certificates"),
     ("networkx", "fabric graph"),
     ("yaml", "policy and fabric files"),
     ("prometheus_client", "metrics"),
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _patient(args: argparse.Namespace) -> Patient:
     try:
-        with channel(args.controller) as opened:
+        with channel(args) as opened:
             stub = policy_pb2_grpc.PolicyServiceStub(opened)
             return Patient(args, call(stub.GetStatus, policy_pb2.GetStatusRequest(), args))
     except CliError as e:

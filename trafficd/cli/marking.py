@@ -78,7 +78,7 @@ def _asked(args: argparse.Namespace) -> policy_pb2.GetMarkingResponse:
     request = policy_pb2.GetMarkingRequest(
         traffic_class=args.traffic_class, library=args.library, node=args.node
     )
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         answer: policy_pb2.GetMarkingResponse = call(
             policy_pb2_grpc.PolicyServiceStub(opened).GetMarking, request, args
         )

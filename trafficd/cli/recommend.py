@@ -129,7 +129,7 @@ def request_of(args: argparse.Namespace) -> path_pb2.RecommendRequest:
 def run(args: argparse.Namespace) -> int:
     """Exit 0 with a plan, 1 without any or when something named is unknown."""
     request = request_of(args)
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         answer = call(path_pb2_grpc.PathServiceStub(opened).Recommend, request, args)
     if args.output == "json":
         say_json(plain(answer))

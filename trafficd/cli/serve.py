@@ -39,11 +39,13 @@ def _listens(args: argparse.Namespace) -> tuple[Listen, ...]:
     """Raises CliError for an address that others reach, without leave for plain text."""
     listens = tuple(args.listen or [parse_listen(DEFAULT_LISTEN)])
     exposed = [str(at) for at in listens if not at.local]
-    if exposed and not args.insecure:
+    if args.tls_dir is not None and args.insecure:
+        raise CliError(Exit.USAGE, "--tls-dir and --insecure contradict each other: leave one out")
+    if exposed and args.tls_dir is None and not args.insecure:
         raise CliError(
             Exit.USAGE,
-            f"{', '.join(exposed)} would speak plain text to other machines: listen on loopback or a Unix socket, "
-            "or allow it with --insecure",
+            f"{', '.join(exposed)} would speak plain text to other machines: give certificates with --tls-dir, "
+            "listen on loopback or a Unix socket, or allow it with --insecure",
         )
     return listens
 
@@ -84,6 +86,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         action="append",
         metavar="ADDRESS",
         help=f"gRPC: host:port or unix:/path, may be given several times (default {DEFAULT_LISTEN})",
+    )
+    parser.add_argument(
+        "--tls-dir",
+        type=Path,
+        metavar="DIR",
+        help="serve TLS on TCP with ca.crt, tls.crt and tls.key of this directory, and know callers by their "
+        "certificates (default: plain text)",
     )
     parser.add_argument(
         "--insecure",
@@ -127,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
         http=args.http,
         state=args.state,
         policy=args.policy,
+        tls=args.tls_dir,
         fabric=args.fabric,
         telemetry_interval_ms=round(args.telemetry_interval * 1000),
     )

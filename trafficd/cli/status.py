@@ -28,7 +28,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when all is ready, 1 when not."""
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = policy_pb2_grpc.PolicyServiceStub(opened)
         status = call(stub.GetStatus, policy_pb2.GetStatusRequest(), args)
     if args.output == "json":

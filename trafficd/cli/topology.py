@@ -115,7 +115,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def _held(args: argparse.Namespace) -> FabricSpec:
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = fabric_pb2_grpc.FabricServiceStub(opened)
         return fabric(call(stub.GetFabric, fabric_pb2.GetFabricRequest(), args).fabric)
 
@@ -159,7 +159,7 @@ def run_capacity(args: argparse.Namespace) -> int:
 
 def run_discover(args: argparse.Namespace) -> int:
     """Exit 0; 1 when no agent has reported anything."""
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = fabric_pb2_grpc.FabricServiceStub(opened)
         found = inventories(call(stub.GetInventory, fabric_pb2.GetInventoryRequest(), args))
     if not found:
@@ -191,7 +191,7 @@ def _write_new(path: Path, content: str) -> None:
 
 def run_role(args: argparse.Namespace) -> int:
     """Exit 0 when set; 4 when the controller refuses."""
-    with channel(args.controller) as opened:
+    with channel(args) as opened:
         stub = fabric_pb2_grpc.FabricServiceStub(opened)
         request = fabric_pb2.SetRoleRequest(host=args.host, role=number(Role(args.role)))
         response = call(stub.SetRole, request, args)

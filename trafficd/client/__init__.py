@@ -3,6 +3,7 @@
 ``connect`` gives a client for threads, ``aio.connect`` one for asyncio. See docs/schedulers.md.
 """
 
+from trafficd.api.tls import TlsError
 from trafficd.choice.request import (
     Abilities,
     Answer,
@@ -24,6 +25,7 @@ from trafficd.choice.request import (
 from trafficd.choice.snapshot import LinkLayer, Marking, Role, Snapshot
 from trafficd.client import aio
 from trafficd.client.aio import AsyncClient
+from trafficd.client.channel import credentials_from
 from trafficd.client.local import Settings
 from trafficd.client.sync import Client, connect
 
@@ -51,6 +53,8 @@ __all__ = [
     "Snapshot",
     "Source",
     "SourceNode",
+    "TlsError",
     "aio",
     "connect",
+    "credentials_from",
 ]

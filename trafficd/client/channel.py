@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import uuid
+from pathlib import Path
 from typing import Any
 
 import grpc
+
+from trafficd.api import tls
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     # A snapshot of 10,000 NICs has about 1 MiB; more than the default 4 MiB needs 40,000.
@@ -28,6 +31,14 @@ LONGEST_PAUSE_S = 2.0
 _SPREAD = random.Random()
 """Our own: the process's random numbers are its owner's."""
 NOT_ASKED = "the controller did not answer lately and is left alone for a moment"
+
+
+def credentials_from(directory: str | Path) -> grpc.ChannelCredentials:
+    """For ``connect``: TLS with ``ca.crt``, ``tls.crt`` and ``tls.key`` of a directory, read once.
+
+    Raises TlsError, one sentence, for files that are missing or do not fit each other.
+    """
+    return tls.channel_credentials(tls.read(Path(directory)))
 
 
 def client_name() -> str:

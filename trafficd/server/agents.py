@@ -16,6 +16,7 @@ from trafficd.convert.agents import acknowledged, hello, inventory_reported, sta
 from trafficd.convert.telemetry import column, sample
 from trafficd.core.effects import Greet, Refuse
 from trafficd.core.events import Event, Gone
+from trafficd.server.access import for_its_own_node
 from trafficd.server.control import Control, TelemetrySink
 from trafficd.server.sessions import Outbox, Sessions, order_message
 
@@ -48,6 +49,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, requests: AsyncIterator[agent_pb2.ControlRequest], context: ControlContext
     ) -> None:
         first = (await _first(requests, context)).hello
+        await for_its_own_node(context, first.node)
         number, outbox = self._sessions.open()
         reader = asyncio.create_task(self._read(number, first, requests, outbox))
         try:
@@ -102,6 +104,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, requests: AsyncIterator[agent_pb2.TelemetryRequest], context: TelemetryContext
     ) -> agent_pb2.TelemetryResponse:
         first = (await _first(requests, context)).hello
+        await for_its_own_node(context, first.node)
         if len(first.columns) > MAX_COLUMNS:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,

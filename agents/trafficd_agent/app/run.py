@@ -29,7 +29,7 @@ from trafficd_agent.netlink.watch import TcWatch, What, hint
 from trafficd_agent.readers import Collector, standard_readers
 from trafficd_agent.scope import Limits
 from trafficd_agent.session.control import ControlSession
-from trafficd_agent.session.dial import Backoff, is_loopback
+from trafficd_agent.session.dial import Backoff, Dialer, is_loopback
 from trafficd_topology.counters import Reader
 from trafficd_topology.model import LinkLayer
 
@@ -65,12 +65,17 @@ def boot_id() -> str:
 def refuse_plaintext(config: Config) -> str:
     """Why these controllers must not be dialled; empty when they may be."""
     far = [a for a in config.controllers if not is_loopback(a)]
-    if not far or config.insecure:
+    if not far or config.insecure or config.tls.dir:
         return ""
     return (
         f"controller {far[0]} is on another machine and the stream is not encrypted: "
-        "allow it with --insecure on a network you trust"
+        "give certificates with --tls-dir, or allow it with --insecure on a network you trust"
     )
+
+
+def tls_directory(config: Config) -> Path | None:
+    """Where the certificate is; None: plain text."""
+    return Path(config.tls.dir) if config.tls.dir else None
 
 
 class Running:
@@ -86,7 +91,9 @@ class Running:
         self.agent = Agent(identity, limits, Files(Path(c.state_dir)), plan.drivers, self.board)
         self.sampler = Sampler(Collector(self._readers()), self.board, c.telemetry_ms / 1000)
         backoff = Backoff(random.Random(f"{c.node}/{identity.boot_id}"))
-        self.session = ControlSession(self.agent, self.sampler, c.controllers, backoff)
+        self.session = ControlSession(
+            self.agent, self.sampler, c.controllers, backoff, Dialer(tls_directory(c))
+        )
         self._links_changed = asyncio.Event()
 
     def _ports(self) -> Iterator[str]:

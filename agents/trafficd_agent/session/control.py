@@ -16,12 +16,13 @@ from typing import Any, NoReturn, Protocol
 
 import grpc
 
+from trafficd.api.tls import TlsError
 from trafficd.api.v1 import agent_pb2
 from trafficd.api.v1.agent_pb2_grpc import AgentServiceStub
 from trafficd_agent.desired import Desired
 from trafficd_agent.session import messages
 from trafficd_agent.session.admission import Answer, Heading, other_controller, refuse
-from trafficd_agent.session.dial import Backoff, channel
+from trafficd_agent.session.dial import Backoff, Dialer
 from trafficd_agent.session.telemetry import Feed, send_telemetry
 from trafficd_topology.model import NodeInventory
 from trafficd_topology.qos.kinds import KINDS
@@ -91,8 +92,11 @@ def acknowledgement_out(heading: Heading, answer: Answer) -> agent_pb2.ControlRe
 class ControlSession:
     """Keeps a session with the first controller that answers. ``changed`` says that there is a status to send."""
 
-    def __init__(self, node: Node, feed: Feed, addresses: tuple[str, ...], backoff: Backoff) -> None:
+    def __init__(
+        self, node: Node, feed: Feed, addresses: tuple[str, ...], backoff: Backoff, dialer: Dialer
+    ) -> None:
         self._node, self._feed, self._addresses, self._backoff = node, feed, addresses, backoff
+        self._dialer = dialer
         self._acknowledgements: deque[agent_pb2.ControlRequest] = deque()
         self._wake = asyncio.Event()
         self._status_due = False
@@ -114,16 +118,16 @@ class ControlSession:
             turn += 1
             try:
                 await self._serve(address)
-            except SessionOverError as e:
+            except (SessionOverError, TlsError) as e:
                 why = str(e)
             except grpc.aio.AioRpcError as e:
-                why = f"{address}: {e.details() or e.code().name}"
+                why = self._dialer.why(address, e)
             self._node.session_ended(address, why)
             await asyncio.sleep(self._backoff.next())
 
     async def _serve(self, address: str) -> NoReturn:
         """One session; raises SessionOverError or AioRpcError when it ends."""
-        async with channel(address) as ch:
+        async with self._dialer.channel(address) as ch:
             stub = AgentServiceStub(ch)
             call = stub.Control()
             greeting = self._node.greeting()

@@ -5,8 +5,13 @@ from __future__ import annotations
 import ipaddress
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import grpc
+
+from trafficd.api import tls
+from trafficd_agent.session.certificate import standing
 
 # A controller that vanished is noticed by its silence on our own writes: gRPC sets TCP_USER_TIMEOUT to the
 # keepalive timeout. Pings themselves stay rarer than the five minutes below which servers close the connection.
@@ -19,8 +24,28 @@ OPTIONS = (
 )
 
 
-def channel(address: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+class Dialer:
+    """Makes channels: TLS with the files of a directory, which are read anew every time, else plain text."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        """Raises TlsError when the files cannot be used."""
+        if self._directory is None:
+            return grpc.aio.insecure_channel(address, options=OPTIONS)
+        credentials = tls.channel_credentials(tls.read(self._directory))
+        return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+
+    def why(self, address: str, error: grpc.aio.AioRpcError) -> str:
+        """Why a call failed: one sentence that says what to do where TLS is what failed."""
+        details = error.details() or error.code().name
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or self._directory is None:
+            return f"{address}: {details}"
+        if not (said := tls.broken(details, self._directory)):
+            return f"{address}: {details}"
+        own = standing(self._directory, datetime.now(UTC)) if tls.CERTIFICATE in said else ""
+        return f"no TLS connection to {address}: {said}" + (f"; {own}" if own else "")
 
 
 def host_of(address: str) -> str:

@@ -1,0 +1,58 @@
+"""Authorities and certificates for tests, at any time of day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+
+from trafficd.api import tls
+from trafficd.certs import authority
+from trafficd.certs.authority import Authority, Order
+from trafficd.cli.certs import save
+from trafficd.core.identity import Identity, identity
+
+HOUR = timedelta(hours=1)
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CertLab:
+    """One authority in a folder; what it issues lies beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = folder / "ca"
+        self.authority: Authority = authority.create(self.ca, now() - 10 * HOUR)
+
+    def rotate(self) -> None:
+        self.authority = authority.create(self.ca, now() - HOUR, rotate=True)
+
+    def issue(
+        self,
+        who: str | Identity,
+        start: timedelta = timedelta(),
+        life: timedelta = HOUR,
+        to: Path | None = None,
+    ) -> Path:
+        """``who`` is ``role/name``; ``start`` is when the certificate is made, from now."""
+        of = who if isinstance(who, Identity) else identity(*who.split("/"))
+        hosts = LOOPBACK if of.role == "controller" else ()
+        directory = to or self.folder / f"{of.role}-{of.name}"
+        save(directory, self.authority.issue(Order(of, life, hosts), now() + start))
+        return directory
+
+    def credentials(self, who: str | Identity) -> grpc.ChannelCredentials:
+        return tls.channel_credentials(tls.read(self.issue(who)))
+
+
+def server_credentials(directory: Path) -> grpc.ServerCredentials:
+    """As a controller serves, without its reloading."""
+    found = tls.read(directory)
+    return grpc.ssl_server_credentials(
+        [(found.key, found.certificate)], found.authorities, require_client_auth=True
+    )
