@@ -13,14 +13,14 @@ from trafficd_agent.config import DriverRule
 from trafficd_agent.desired import DesiredScope, ScopeId
 from trafficd_agent.drivers.fake import Behaviour, FakeDriver, FakeOptions
 from trafficd_agent.files import Files
-from trafficd_agent.machine import leave, resume, step
+from trafficd_agent.machine import leave, paused, resume, step
 from trafficd_agent.netlink.channel import OwnPorts
 from trafficd_agent.scope import Done, Event, Latch, Limits, Now, ScopeState, Stop, Tick, Work, status
-from trafficd_topology.diff import Change, Element, State, state
+from trafficd_topology.diff import Change, Element, State, state, words
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcQdisc
-from trafficd_topology.status import Generation
+from trafficd_topology.status import Generation, ScopeStatus
 
 LIMITS, NEVER, PLAIN = Limits(), Generation(), FakeOptions()
 PORT = ScopeId(ScopeKind.PORT, "c0")
@@ -90,6 +90,7 @@ class Lab:
     stopped: set[int] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     accepted: DesiredScope | None = None
+    paused: str = ""
     generation: Generation = NEVER
     state: ScopeState | None = None
 
@@ -152,7 +153,7 @@ class Lab:
 
     def restart(self) -> None:
         """A new process on the same disk and device, as the agent takes up what it finds."""
-        self.waiting, self.stopped = [], set()
+        self.waiting, self.stopped, self.held = [], set(), False
         files = Files(self.directory)
         self.state = None
         if self.accepted is not None:
@@ -161,6 +162,7 @@ class Lab:
         elif PORT in files.touched():
             self.state = leave(DesiredScope(PORT, "fake"), self.generation, self.limits, self.now())
         if self.state is not None:
+            self.state = paused(self.state, self.paused)
             self.post(Tick())
 
     def behave(self, **changes: object) -> None:
@@ -174,11 +176,20 @@ class Lab:
         if self.state is None:
             return f"no scope; device holds {name_of(self.holds())}"
         s, st = self.state, status(self.state)
-        words = " ".join(f"{c.type}={c.status}" for c in st.conditions)
+        said_so = " ".join(f"{c.type}={c.status}" for c in st.conditions)
         v = s.verdict
         said = f"{v.reason}: {v.message}" if v.message else v.reason
         counts = f"drifts {s.drifts}, repairs {s.repairs}" + (f", cause {s.cause}" if s.cause else "")
-        return f"{s.stage}, observed {s.observed}, {words}\n  {said}\n  {counts}; device holds {name_of(self.holds())}"
+        more = "".join(f"\n  {line}" for line in self._controls(st))
+        where = f"{s.stage}, observed {s.observed}, {said_so}\n  {said}\n  {counts}; device holds {name_of(self.holds())}"
+        return where + more
+
+    def _controls(self, st: ScopeStatus) -> Iterator[str]:
+        if st.paused:
+            yield "paused"
+        if st.waiting_for is not None:
+            drained = {True: "drained", False: "not drained", None: "drained or not is unknown"}[st.drained]
+            yield f"waits for leave to cost a {words(st.waiting_for)}, {drained}: {'; '.join(st.waiting_steps)}"
 
 
 def enforced(elements: State, mode: Mode = Mode.ENFORCE, refusal: str = "") -> DesiredScope:

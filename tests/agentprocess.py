@@ -73,7 +73,7 @@ class Controller(AgentServiceServicer):
         refusal: str = "",
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
-        self.uuid, self.refusal = uuid, refusal
+        self.uuid, self.refusal, self.paused = uuid, refusal, False
         self.hellos: list[agent_pb2.Hello] = []
         self.acknowledgements: list[agent_pb2.Acknowledgement] = []
         self.reports: list[agent_pb2.StatusReport] = []
@@ -95,7 +95,9 @@ class Controller(AgentServiceServicer):
         out = self._out = Queue()
         self.hellos.append(hello)
         threading.Thread(target=self._listen, args=(request_iterator, out), daemon=True).start()
-        welcome = agent_pb2.Welcome(controller_uuid=self.uuid, telemetry_interval_ms=50, refusal=self.refusal)
+        welcome = agent_pb2.Welcome(
+            controller_uuid=self.uuid, telemetry_interval_ms=50, refusal=self.refusal, paused=self.paused
+        )
         yield agent_pb2.ControlResponse(welcome=welcome)
         while (message := out.get()) is not None:
             yield message
@@ -123,7 +125,13 @@ class Controller(AgentServiceServicer):
         return agent_pb2.TelemetryResponse()
 
     def desire(
-        self, number: int, scopes: dict[str, State], epoch: int = 1, digest: str = "", uuid: str = ""
+        self,
+        number: int,
+        scopes: dict[str, State],
+        epoch: int = 1,
+        digest: str = "",
+        uuid: str = "",
+        revert_in_ms: int = 0,
     ) -> agent_pb2.Acknowledgement:
         """Send a whole desired state and wait for what the agent says to it."""
         desired = agent_pb2.DesiredState(
@@ -131,6 +139,7 @@ class Controller(AgentServiceServicer):
             digest=digest or f"digest-{number}",
             scopes=[scope_message(p, s) for p, s in scopes.items()],
             controller_uuid=uuid or self.uuid,
+            revert_in_ms=revert_in_ms,
         )
         return self.say(agent_pb2.ControlResponse(desired=desired))
 
@@ -145,6 +154,30 @@ class Controller(AgentServiceServicer):
         self._out.put(message)
         wait_for("acknowledgement", lambda: len(self.acknowledgements) > before)
         return self.acknowledgements[before]
+
+    def tell(self, message: agent_pb2.ControlResponse) -> None:
+        """Send what is not acknowledged."""
+        wait_for("session", lambda: self.hellos)
+        self._out.put(message)
+
+    def pause(self, *, paused: bool, reason: str = "", uuid: str = "") -> None:
+        order = agent_pb2.Pause(controller_uuid=uuid or self.uuid, paused=paused, reason=reason)
+        self.tell(agent_pb2.ControlResponse(pause=order))
+
+    def grant(self, port: str, number: int, ttl_ms: int = 10_000) -> None:
+        order = agent_pb2.Grant(
+            controller_uuid=self.uuid,
+            kind=agent_pb2.SCOPE_KIND_PORT,
+            name=port,
+            generation=agent_pb2.Generation(epoch=1, number=number),
+            disruption=agent_pb2.DISRUPTION_LINK_FLAP,
+            ttl_ms=ttl_ms,
+        )
+        self.tell(agent_pb2.ControlResponse(grant=order))
+
+    def retry(self, *ports: str) -> None:
+        scopes = [agent_pb2.ScopeRef(kind=agent_pb2.SCOPE_KIND_PORT, name=p) for p in ports]
+        self.tell(agent_pb2.ControlResponse(retry=agent_pb2.Retry(controller_uuid=self.uuid, scopes=scopes)))
 
     def status(self, port: str) -> agent_pb2.ScopeStatus | None:
         scopes = self.reports[-1].scopes if self.reports else ()
@@ -170,12 +203,19 @@ class Controller(AgentServiceServicer):
 class AgentProcess:
     """``trafficd-agent run`` on a directory of its own."""
 
-    def __init__(self, directory: Path, controller_port: int, ports: tuple[str, ...] = ("c0", "c1")) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        controller_port: int,
+        ports: tuple[str, ...] = ("c0", "c1"),
+        disruptive: tuple[str, ...] = (),
+    ) -> None:
         self.directory = directory
         self.device, self.control = directory / "device.json", directory / "control.yaml"
         self.log = directory / "log"
         (directory / "root" / "sys").mkdir(parents=True)
         options = {"device": str(self.device), "control": str(self.control), "ports": list(ports)}
+        options["disruptive"] = list(disruptive)
         settings = {
             "node": "n1",
             "controller": f"127.0.0.1:{controller_port}",
@@ -185,6 +225,7 @@ class AgentProcess:
             "verify_seconds": 0.5,
             "deadline_seconds": 1,
             "telemetry_milliseconds": 50,
+            "drain_hook": ["/bin/sh", "-c", f"test -e {directory}/drained-$2", "hook"],
             "ports": [{"match": "*", "driver": "fake", "options": options}],
         }
         self.settings = directory / "agent.yaml"

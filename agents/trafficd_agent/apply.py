@@ -40,7 +40,9 @@ from trafficd_topology.diff import (
     diff,
     disruption,
     ordered,
+    sentences,
     state,
+    words,
 )
 from trafficd_topology.qos.kinds import KINDS, OBSERVED_ONLY
 
@@ -117,6 +119,7 @@ class Outcome:
     ``reason`` is CamelCase and ``message`` one sentence. ``changes`` are those written in order to reach the
     desired state. ``differences`` are the device against the desired state at the end. ``drift`` is what VERIFY
     or LOOK found different at the start. ``passing``: the same order may succeed later. ``touched``: a write was tried.
+    ``waiting_for``: the worst of ``waiting_steps``, which were not begun for want of leave.
     """
 
     result: Result
@@ -130,6 +133,8 @@ class Outcome:
     identity: str = ""
     passing: bool = False
     touched: bool = False
+    waiting_for: Disruption | None = None
+    waiting_steps: tuple[str, ...] = ()
 
 
 REASONS: tuple[tuple[type[DriverError], str], ...] = (
@@ -305,11 +310,13 @@ class _Run:
             return self._outcome(seen, Result.UNSUPPORTED, "PermissionMissing", can.reason)
         if (cost := disruption(plan, self.driver.steps)) <= self.order.leave:
             return None
-        words = cost.name.lower().replace("_", " ")
-        text = f"the change costs a {words} and waits for the operator's leave"
-        if self.order.purpose is Purpose.VERIFY:
-            return self._outcome(seen, Result.DRIFTED, "RepairNotHitless", text)
-        return self._outcome(seen, Result.WAITING, "WaitingForLeave", text)
+        text = f"the change costs a {words(cost)} and waits for the operator's leave"
+        drifted = self.order.purpose is Purpose.VERIFY
+        result, reason = (
+            (Result.DRIFTED, "RepairNotHitless") if drifted else (Result.WAITING, "WaitingForLeave")
+        )
+        steps = sentences(plan, self.driver.steps)
+        return replace(self._outcome(seen, result, reason, text), waiting_for=cost, waiting_steps=steps)
 
     def _settled(self, outcome: Outcome, have: State) -> Outcome:
         """Close a journal that an interrupted run left open: the device turned out to be as desired."""

@@ -11,30 +11,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from trafficd_agent import commands as local
 from trafficd_agent.app import audit, doctor
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
+from trafficd_agent.commands import Code, StopError, text
 from trafficd_agent.config import ADDRESS, Config, default_config, is_address, parse_config
 from trafficd_topology.audit.finding import is_bad
 from trafficd_topology.audit.report import Report, checks, plain, summary
 from trafficd_topology.audit.report import text as report_text
 from trafficd_topology.model import DriverOffer, NodeInventory, PortInventory, Problem
-
-
-class Code(IntEnum):
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    UNREACHABLE = 3
-    NOT_READY = 4
-    FINDINGS = 1
-    CANNOT = 5
-
 
 CODES = """exit codes:
   0  done; status: every scope is Ready
@@ -44,14 +34,6 @@ CODES = """exit codes:
   4  status: some scope is not Ready
   5  audit, doctor: this machine cannot be looked at; the sentence on stderr says why
 """
-
-
-class _StopError(Exception):
-    """Ends the command with a code and one sentence a line."""
-
-    def __init__(self, code: Code, *sentences: str) -> None:
-        super().__init__("\n".join(sentences))
-        self.code = code
 
 
 def _address(text: str) -> str:
@@ -66,9 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "trafficd-agent", description=__doc__.split(".")[0], epilog=CODES, formatter_class=shape
     )
     top.add_argument("--version", action="version", version=f"trafficd-agent {version('trafficd')}")
-    commands = top.add_subparsers(
-        dest="command", required=True, metavar="run | audit | doctor | inventory | status"
-    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, help="settings (YAML)")
     common.add_argument("--node", help="name of this node; default: the host name")
@@ -94,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "status", help="how a running agent stands", epilog=CODES, formatter_class=shape
     )
     three.add_argument("--http", type=_address, default="127.0.0.1:7602", help="its HOST:PORT")
+    local.add(commands)
     for command in (two, three, *_look_parsers(commands, common)):
         command.add_argument("--output", choices=["table", "json"], default="table")
     return top
@@ -144,22 +125,15 @@ def _http_address(text: str) -> str:
     return _address(text) if text else ""
 
 
-def _text(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise _StopError(Code.USAGE, f"cannot read {path}: {e.strerror}") from e
-
-
 def _settings(args: argparse.Namespace) -> tuple[Config, DriverTable]:
     """The settings file with the command line over it, and the drivers it asks for; every problem at once."""
     config, problems = default_config(), tuple[Problem, ...]()
     if args.config is not None:
-        parsed, problems = parse_config(_text(args.config))
+        parsed, problems = parse_config(text(args.config))
         config = parsed or config
     drivers, more = bind(config)
     if problems or more:
-        raise _StopError(Code.USAGE, *(f"{args.config or 'settings'}: {p}" for p in (*problems, *more)))
+        raise StopError(Code.USAGE, *(f"{args.config or 'settings'}: {p}" for p in (*problems, *more)))
     return _overridden(config, args), drivers
 
 
@@ -183,7 +157,7 @@ def _run(args: argparse.Namespace) -> Code:
     try:
         run(Plan(config, drivers, args.forget_controller))
     except CannotStartError as e:
-        raise _StopError(Code.FAILED, str(e)) from e
+        raise StopError(Code.FAILED, str(e)) from e
     return Code.OK
 
 
@@ -239,7 +213,7 @@ def _audit(args: argparse.Namespace) -> Code:
     try:
         found = audit.run(audit.Request(config, drivers, root, args.watch))
     except OSError as e:
-        raise _StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
+        raise StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
     return _looked(found, args, report_text(found))
 
 
@@ -249,7 +223,7 @@ def _doctor(args: argparse.Namespace) -> Code:
     try:
         findings = doctor.examine(config, drivers, root, version("trafficd"))
     except OSError as e:
-        raise _StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
+        raise StopError(Code.CANNOT, f"cannot look for ports below {root}: {e.strerror}") from e
     found = Report((config.node,), findings)
     return _looked(found, args, checks(findings) + "\n" + summary(found))
 
@@ -260,7 +234,7 @@ def _inventory(args: argparse.Namespace) -> Code:
     try:
         found = take_inventory(root, config.node, drivers)
     except OSError as e:
-        raise _StopError(Code.FAILED, f"cannot look for ports below {root}: {e.strerror}") from e
+        raise StopError(Code.FAILED, f"cannot look for ports below {root}: {e.strerror}") from e
     _print(json.dumps(asdict(found), indent=1) if args.output == "json" else _inventory_table(found))
     return Code.OK
 
@@ -275,7 +249,7 @@ def _fetch(address: str) -> Any:
             return json.load(answer)
     except (OSError, ValueError) as e:
         reason = e.reason if isinstance(e, urllib.error.URLError) else e
-        raise _StopError(Code.UNREACHABLE, f"no agent answers at {address}: {reason}; is it running?") from e
+        raise StopError(Code.UNREACHABLE, f"no agent answers at {address}: {reason}; is it running?") from e
 
 
 def _scope_row(scope: Any) -> tuple[str, ...]:
@@ -287,6 +261,27 @@ def _scope_row(scope: Any) -> tuple[str, ...]:
     return (f"{scope['kind']} {scope['name']}", scope["driver"], scope["mode"], generation, *words, said)
 
 
+def _pauses(paused: Any) -> list[str]:
+    found = [(by, reason) for by, reason in paused.items() if reason is not None]
+    return [f"writes are stopped by the {by}{f': {reason}' if reason else ''}" for by, reason in found]
+
+
+def _waiting(status: Any) -> str:
+    """Steps that wait for leave, below the table."""
+    drained = {True: "drained", False: "not drained", None: "drained or not is unknown"}
+    blocks = [
+        "\n".join(
+            [
+                f"{s['kind']} {s['name']} waits for leave, {drained[s['drained']]}:",
+                *(f"  {w}" for w in s["waiting_steps"]),
+            ]
+        )
+        for s in status["scopes"]
+        if s["waiting_steps"]
+    ]
+    return "".join(f"\n{b}\n" for b in blocks)
+
+
 def _status_table(status: Any) -> str:
     c, a = status["controller"], status["accepted"]
     link = f"connected to {c['address']}" if c["connected"] else "not connected"
@@ -296,10 +291,16 @@ def _status_table(status: Any) -> str:
         f"controller {c['uuid'] or '(none followed yet)'}: {link}",
         f"accepted generation {a['epoch']}.{a['number']}" if a else "no desired state accepted yet",
         *([f"refused: {c['refused']}"] if c["refused"] else []),
+        *_pauses(status["paused"]),
         *(f"state file: {p}" for p in status["problems"]),
     ]
     header = ("SCOPE", "DRIVER", "MODE", "GENERATION", "APPLIED", "VERIFIED", "DRIFTED", "READY", "REASON")
-    return "\n".join(lines) + "\n\n" + table(header, [_scope_row(s) for s in status["scopes"]])
+    return (
+        "\n".join(lines)
+        + "\n\n"
+        + table(header, [_scope_row(s) for s in status["scopes"]])
+        + _waiting(status)
+    )
 
 
 def _is_ready(scope: Any) -> bool:
@@ -309,13 +310,13 @@ def _is_ready(scope: Any) -> bool:
 def _status(args: argparse.Namespace) -> Code:
     status = _fetch(args.http)
     try:
-        text = json.dumps(status, indent=1) if args.output == "json" else _status_table(status)
+        shown = json.dumps(status, indent=1) if args.output == "json" else _status_table(status)
         ready = all(_is_ready(s) for s in status["scopes"])
     except (KeyError, TypeError) as e:
-        raise _StopError(
+        raise StopError(
             Code.UNREACHABLE, f"what answers at {args.http} is no trafficd agent of this version"
         ) from e
-    _print(text)
+    _print(shown)
     return Code.OK if ready else Code.NOT_READY
 
 
@@ -325,6 +326,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
     "doctor": _doctor,
     "inventory": _inventory,
     "status": _status,
+    **local.COMMANDS,
 }
 
 
@@ -333,7 +335,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return COMMANDS[args.command](args)
-    except _StopError as e:
+    except StopError as e:
         sys.stderr.write("".join(f"trafficd-agent: {line}\n" for line in str(e).splitlines()))
         return e.code
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ sysfs: /sys
 verify_seconds: 30
 deadline_seconds: 10
 telemetry_milliseconds: 1000      # until a controller says otherwise
+drain_hook: [/usr/local/bin/drained]   # called with "port" or "fabric" and its name; exit 0: a flap breaks nothing
 ports:                            # the first match that names the driver counts
   - {match: "eth*", driver: tc, options: {allow_fast: false}}
 fabrics:
@@ -58,6 +59,7 @@ class Config:
     verify_s: float = 30.0
     deadline_s: float = 10.0
     telemetry_ms: int = 1000
+    drain_hook: tuple[str, ...] = ()
     rules: tuple[DriverRule, ...] = (DriverRule(ScopeKind.PORT, "*", "tc", None, "ports[0]"),)
 
 
@@ -98,6 +100,7 @@ def _config(m: Mapping) -> Config:
         verify_s=m.number("verify_seconds", base.verify_s, low=0.1, high=86400),
         deadline_s=m.number("deadline_seconds", base.deadline_s, low=0.1, high=3600),
         telemetry_ms=m.whole("telemetry_milliseconds", base.telemetry_ms, low=10, high=3_600_000),
+        drain_hook=_words(m, "drain_hook"),
         rules=_rules(m) or base.rules,
     )
 
@@ -117,6 +120,16 @@ def _tls(m: Mapping) -> Tls:
     found = Tls(row.text("dir", ...))
     row.done()
     return found
+
+
+def _words(m: Mapping, key: str) -> tuple[str, ...]:
+    found = []
+    for path, row in m.items(key):
+        if isinstance(row, str) and row:
+            found.append(row)
+        else:
+            m.problems.append(Problem(path, str(row), "must be a word"))
+    return tuple(found)
 
 
 def _http(m: Mapping, default: str) -> str:

@@ -10,6 +10,9 @@ work reads the whole device, so that an event only says that a look is worth whi
     FOUGHT  another writer keeps changing it; latched look only, until a new generation
     STUCK   the restore did not verify either         restore
     LEFT    deselected and back as found              nothing
+
+While writes are paused every stage only looks, but for STUCK and for what an interrupted write owes. A step that
+disrupts traffic waits for a grant, which is good for one try.
 """
 
 from __future__ import annotations
@@ -25,12 +28,17 @@ from trafficd_agent.scope import (
     LATCHED,
     Advanced,
     Done,
+    Drained,
     Effect,
     Event,
+    Granted,
     Latch,
+    Leave,
     Limits,
     Noticed,
     Now,
+    Paused,
+    Retried,
     Running,
     ScopeState,
     Stage,
@@ -39,7 +47,7 @@ from trafficd_agent.scope import (
     Told,
     Work,
 )
-from trafficd_topology.diff import Op
+from trafficd_topology.diff import Disruption, Op
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Generation
 
@@ -57,10 +65,19 @@ def step(s: ScopeState, event: Event, now: Now) -> Stepped:
             after = _noticed(s, event, now)
         case Done():
             after = _done(s, event, now)
+        case Paused():
+            after = _paused(s, event.why, now)
+        case Granted():
+            after = _granted(s, event, now)
+        case Drained():
+            after = replace(s, drained=event.drained)
+        case Retried():
+            after = _retried(s, now)
         case Tick():
             after = s
+    halted = _halt(s, after)
     after, effects = _begin(after, now)
-    return _conclude(after, now), (*_latch(s, after), *effects)
+    return _conclude(after, now), (*_latch(s, after), *halted, *effects)
 
 
 def resume(
@@ -76,6 +93,11 @@ def resume(
     return _conclude(s, now)
 
 
+def paused(s: ScopeState, why: str) -> ScopeState:
+    """The same, in a time when writes are stopped (empty: when they are not)."""
+    return replace(s, paused=why)
+
+
 def leave(scope: DesiredScope, generation: Generation, limits: Limits, now: Now) -> ScopeState:
     """The state of a scope that was deselected while no agent ran."""
     return replace(resume(scope, generation, None, limits, now), leaving=True)
@@ -85,12 +107,14 @@ def _told(s: ScopeState, told: Told, now: Now) -> ScopeState:
     if told.scope is None:
         if s.leaving:
             return _advanced(s, told.generation)
-        after = replace(s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds)
+        after = replace(
+            s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds, leave=None
+        )
         return replace(after, generation=told.generation, received=now.seconds)
     held = s.stage is Stage.HELD and s.scope == told.scope and not s.leaving
     after = replace(s, scope=told.scope, leaving=False, order=s.order + 1, generation=told.generation)
     after = replace(after, stage=Stage.HELD if held else Stage.NEW, received=now.seconds, due=now.seconds)
-    after = replace(after, repaired_at=(), tries=0)
+    after = replace(after, repaired_at=(), tries=0, leave=None)
     return _refused(after) if told.scope.refusal else after
 
 
@@ -118,6 +142,42 @@ def _noticed(s: ScopeState, noticed: Noticed, now: Now) -> ScopeState:
     return replace(s, due=min(s.due, now.seconds + s.limits.gap_s))
 
 
+def _soon(s: ScopeState, now: Now) -> ScopeState:
+    """Look at it as soon as nothing else is being done there."""
+    if s.stage is Stage.LEFT or s.scope.refusal:
+        return s
+    return replace(s, again=True) if s.running is not None else replace(s, due=now.seconds)
+
+
+def _paused(s: ScopeState, why: str, now: Now) -> ScopeState:
+    return s if s.paused == why else _soon(replace(s, paused=why), now)
+
+
+STOPPABLE = (Purpose.APPLY, Purpose.VERIFY)
+"""What a pause stops half-way, to be undone; a return and a restore come to their end."""
+
+
+def _halt(before: ScopeState, after: ScopeState) -> tuple[Effect, ...]:
+    run = after.running
+    begun = run is not None and run.purpose in STOPPABLE and not run.paused
+    return (Stop(run.number),) if run is not None and begun and after.paused and not before.paused else ()
+
+
+def _granted(s: ScopeState, grant: Granted, now: Now) -> ScopeState:
+    """Leave for the generation that was told last, and for no other."""
+    if grant.generation != s.generation or grant.disruption is Disruption.HITLESS:
+        return s
+    return _soon(replace(s, leave=Leave(grant.disruption, now.seconds + grant.seconds)), now)
+
+
+def _retried(s: ScopeState, now: Now) -> ScopeState:
+    """As if told anew."""
+    if s.stage not in KEPT:
+        return _soon(s, now)
+    after = replace(s, stage=Stage.NEW, order=s.order + 1, tries=0, repaired_at=())
+    return replace(after, due=now.seconds, received=now.seconds)
+
+
 def _recent(s: ScopeState, now: Now) -> tuple[float, ...]:
     return tuple(t for t in s.repaired_at if t > now.seconds - s.limits.window_s)
 
@@ -125,7 +185,7 @@ def _recent(s: ScopeState, now: Now) -> tuple[float, ...]:
 def _purpose(s: ScopeState, now: Now) -> Purpose:
     if s.stage is Stage.STUCK:
         return Purpose.RESTORE
-    if s.stage in LATCHED or (s.scope.mode is Mode.OBSERVE and not s.leaving):
+    if s.paused or s.stage in LATCHED or (s.scope.mode is Mode.OBSERVE and not s.leaving):
         return Purpose.LOOK
     if s.stage is Stage.NEW:
         return Purpose.RETURN if s.leaving else Purpose.APPLY
@@ -145,8 +205,10 @@ def _begin(s: ScopeState, now: Now) -> Stepped:
     if now.seconds < s.due or s.stage is Stage.LEFT or refused:
         return s, ()
     purpose, number = _purpose(s, now), s.number + 1
-    running = Running(number, purpose, s.order, s.generation, now.seconds + s.limits.deadline_s)
-    work = Work(number, purpose, s.scope, s.generation, s.leaving)
+    deadline = now.seconds + s.limits.deadline_s
+    running = Running(number, purpose, s.order, s.generation, deadline, paused=bool(s.paused))
+    allowed = s.leave.disruption if s.leave and now.seconds < s.leave.until else Disruption.HITLESS
+    work = Work(number, purpose, s.scope, s.generation, s.leaving, allowed, bool(s.paused))
     return replace(s, running=running, number=number, due=math.inf, again=False), (work,)
 
 
@@ -156,6 +218,8 @@ def _done(s: ScopeState, done: Done, now: Now) -> ScopeState:
         return s
     o = done.outcome
     after = replace(_counted(s, run, o, now), running=None, due=_next_look(s, now))
+    if o.touched:
+        after = replace(after, leave=None)
     if run.order != s.order:
         # Told otherwise meanwhile: the answer is about an order that counts no more.
         return replace(after, due=now.seconds)
@@ -212,6 +276,8 @@ def _judged(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
         return replace(s, stage=Stage.NEW, verdict=_observed(o))
     if s.stage in LATCHED:
         return _look_at_latched(s, o)
+    if run.paused and run.purpose is Purpose.LOOK and o.result is not Result.STUCK:
+        return _seen_paused(s, o, now)
     if o.result in (Result.IN_SYNC, Result.APPLIED, Result.REPAIRED):
         return _reached(s, o, now)
     if o.result in (Result.RESTORED, Result.STUCK):
@@ -230,6 +296,18 @@ def _observed(o: Outcome) -> Verdict:
     if o.result is Result.LOOKED:
         return Verdict(Row.DIFFERS, "Differs", "not as desired; this policy only observes")
     return Verdict(Row.UNKNOWN if o.result is Result.NOT_READ else Row.BLOCKED, o.reason, o.message)
+
+
+def _seen_paused(s: ScopeState, o: Outcome, now: Now) -> ScopeState:
+    """What a look says while writes are stopped; with nothing to write the scope is as good as ever."""
+    if o.result is Result.IN_SYNC and not s.leaving:
+        held = _reached(s, o, now)
+        return replace(held, verdict=Verdict(Row.HELD, "Paused", f"as desired; {s.paused}"))
+    if o.result in (Result.IN_SYNC, Result.LOOKED):
+        row = Row.DRIFTED if s.stage is Stage.HELD else Row.BLOCKED
+        return replace(s, verdict=Verdict(row, "Paused", s.paused))
+    row = Row.UNKNOWN if o.result is Result.NOT_READ else Row.BLOCKED
+    return replace(s, verdict=Verdict(row, o.reason, o.message))
 
 
 def _look_at_latched(s: ScopeState, o: Outcome) -> ScopeState:
@@ -261,7 +339,7 @@ def _failed(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
         return replace(s, tries=s.tries + 1, due=wait, verdict=Verdict(row, o.reason, o.message))
     if o.result is Result.STUCK:
         return replace(s, stage=Stage.STUCK, verdict=Verdict(row, o.reason, o.message))
-    text = f"{o.message}; not tried again before a new generation"
+    text = f"{o.message}; not tried again before a new generation or a retry"
     return replace(s, stage=Stage.FAILED, verdict=Verdict(row, o.reason, text))
 
 
@@ -270,7 +348,7 @@ def _fought(s: ScopeState, now: Now) -> ScopeState:
     count = len(_recent(s, now))
     text = (
         f"repaired {count} times within {s.limits.window_s:g} s and changed again ({s.cause}): "
-        "find who else writes here; not repaired again before a new generation"
+        "find who else writes here; not repaired again before a new generation or a retry"
     )
     return replace(s, stage=Stage.FOUGHT, verdict=Verdict(Row.DRIFTED, "RepairLimit", text))
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from trafficd_agent.apply import Outcome, Purpose
 from trafficd_agent.conditions import Row, Verdict
 from trafficd_agent.desired import DesiredScope
+from trafficd_topology.diff import Disruption
 from trafficd_topology.status import Condition, Generation, ScopeStatus
 
 NEVER = Generation()
@@ -69,6 +70,34 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing may be written from now on, and why as one sentence; empty: it may again. What is owed is still restored."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Leave to disrupt, for ``seconds`` from now: worth one try of this generation, and of no other."""
+
+    generation: Generation
+    disruption: Disruption
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Whether something runs through the port that a flap would break; None when that cannot be told."""
+
+    drained: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Somebody wants it tried again, although it failed or another writer kept changing it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; due whenever ``ScopeState.wake`` is reached."""
 
@@ -81,18 +110,23 @@ class Done:
     outcome: Outcome
 
 
-Event = Told | Advanced | Noticed | Tick | Done
+Event = Told | Advanced | Noticed | Paused | Granted | Drained | Retried | Tick | Done
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Reconcile the scope on its thread, and answer with Done."""
+    """Reconcile the scope on its thread, and answer with Done. ``leave``: the worst disruption that is allowed.
+
+    ``paused``: nothing is written but what an interrupted write owes.
+    """
 
     number: int
     purpose: Purpose
     scope: DesiredScope
     generation: Generation
     leaving: bool
+    leave: Disruption = Disruption.HITLESS
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +157,15 @@ class Running:
     generation: Generation
     deadline: float
     hung: bool = False
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A grant that was not used yet; ``until`` is monotonic seconds."""
+
+    disruption: Disruption
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +195,9 @@ class ScopeState:
     apply_seconds: float = 0.0
     outcome: Outcome | None = None
     verdict: Verdict = PENDING
+    paused: str = ""
+    leave: Leave | None = None
+    drained: bool | None = None
     conditions: tuple[Condition, ...] = ()
 
     @property
@@ -170,6 +216,7 @@ KEPT = (*LATCHED, Stage.STUCK)
 def status(s: ScopeState) -> ScopeStatus:
     """What to report about the scope."""
     o = s.outcome
+    waiting = o.waiting_for if o else None
     return ScopeStatus(
         kind=s.scope.id.kind,
         name=s.scope.id.name,
@@ -184,4 +231,9 @@ def status(s: ScopeState) -> ScopeStatus:
         drifts=s.drifts,
         drift_cause=s.cause,
         apply_seconds=s.apply_seconds,
+        paused=bool(s.paused),
+        waiting_for=waiting,
+        waiting_steps=o.waiting_steps if o else (),
+        drained=None if waiting is None else s.drained,
+        latched=s.stage in KEPT,
     )

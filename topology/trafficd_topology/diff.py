@@ -138,6 +138,19 @@ def disruption(changes: Iterable[Change], steps: Steps) -> Disruption:
     return max((step_of(c, steps).disruption for c in changes), default=Disruption.HITLESS)
 
 
+def sentences(plan: Iterable[Change], steps: Steps) -> tuple[str, ...]:
+    """A plan for a person, a line a change: what is done, what it costs and why, such as
+    ``change vlarb (fabric flap: the subnet manager restarts)``.
+    """
+    rows = ((c, step_of(c, steps)) for c in plan)
+    return tuple(f"{c.op} {c.name} ({words(s.disruption)}: {s.reason})" for c, s in rows)
+
+
+def words(cost: Disruption) -> str:
+    """``link flap``."""
+    return cost.name.lower().replace("_", " ")
+
+
 def _text(value: Any) -> str:
     return "absent" if value is None else str(value)
 

@@ -20,15 +20,19 @@ from trafficd_agent.app.worker import Worker
 from trafficd_agent.apply import SaveError
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
 from trafficd_agent.files import Files
-from trafficd_agent.machine import leave, resume, step
+from trafficd_agent.machine import leave, paused, resume, step
 from trafficd_agent.metrics.board import Board, LaneLabel
+from trafficd_agent.pause import PauseFiles, Pauses
 from trafficd_agent.scope import (
     Advanced,
     Done,
     Event,
+    Granted,
     Limits,
     Noticed,
     Now,
+    Paused,
+    Retried,
     ScopeState,
     Stage,
     Stop,
@@ -38,6 +42,7 @@ from trafficd_agent.scope import (
 )
 from trafficd_agent.session.admission import Answer, Heading, admit, admit_header, refuse
 from trafficd_agent.session.control import Greeting
+from trafficd_topology.diff import words
 from trafficd_topology.model import NodeInventory, ScopeKind
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import ConditionType, Generation, ScopeStatus
@@ -79,6 +84,7 @@ class Agent:
         self.inventory = NodeInventory(identity.node)
         self.states: dict[ScopeId, ScopeState] = {}
         self.controller = ControllerState()
+        self.pauses, self._pause_files = Pauses(), PauseFiles(files.directory)
         self.on_change: Callable[[], None] = lambda: None
         self.beat = time.monotonic()
         self._workers: dict[ScopeId, Worker] = {}
@@ -94,10 +100,13 @@ class Agent:
         for problem in self.files.problems:
             log.error("%s", problem)
         now = self._now()
+        self.pauses = self._pause_files.read()
+        self.board.put_pauses(self.pauses.controller is not None, self.pauses.node is not None)
         for scope in self.accepted.scopes if self.accepted else ():
             latch = self.files.scope(scope.id).latch()
             generation = self.accepted.generation if self.accepted else Generation()
-            self.states[scope.id] = resume(scope, generation, latch, self._limits(scope.id), now)
+            state = resume(scope, generation, latch, self._limits(scope.id), now)
+            self.states[scope.id] = paused(state, self.pauses.why)
         if self.accepted is not None:
             self._take_leave(self.accepted.generation, now)
             self._name_lanes(self.accepted)
@@ -111,7 +120,8 @@ class Agent:
             if scope not in self.states:
                 found = self.files.scope(scope).as_found()
                 wanted = DesiredScope(scope, found.driver if found else "")
-                self.states[scope] = leave(wanted, generation, self._limits(scope), now)
+                left = leave(wanted, generation, self._limits(scope), now)
+                self.states[scope] = paused(left, self.pauses.why)
 
     def _limits(self, scope: ScopeId) -> Limits:
         if scope.kind is ScopeKind.PORT:
@@ -180,6 +190,42 @@ class Agent:
             self.post(scope, Advanced(heading.generation))
         return answer
 
+    async def told_pause(self, reason: str | None) -> None:
+        """The controller stops every write, or (None) does not. In force at once, and on disk for the next start."""
+        if reason == "" and self.pauses.controller is not None:
+            return
+        self._stop_writes(replace(self.pauses, controller=reason))
+        try:
+            await asyncio.to_thread(self._pause_files.keep_controller, reason)
+        except SaveError as e:
+            log.error("the controller's pause does not outlive this agent: %s", e)  # noqa: TRY400 - it says it all
+
+    def look_for_pause(self) -> None:
+        """Take up what ``trafficd-agent pause`` and ``resume`` left on disk."""
+        self._stop_writes(replace(self.pauses, node=self._pause_files.node()))
+
+    def _stop_writes(self, pauses: Pauses) -> None:
+        if pauses == self.pauses:
+            return
+        self.pauses = pauses
+        log.warning("%s", pauses.why or "writes are allowed again")
+        self.board.put_pauses(pauses.controller is not None, pauses.node is not None)
+        for scope in tuple(self.states):
+            self.post(scope, Paused(pauses.why))
+        self._publish()
+
+    def told_grant(self, scope: ScopeId, grant: Granted) -> None:
+        log.info("%s: leave for a %s of generation %s", scope, words(grant.disruption), grant.generation)
+        self.post(scope, grant)
+
+    def told_retry(self, scopes: tuple[ScopeId, ...]) -> None:
+        for scope in scopes:
+            self.post(scope, Retried())
+
+    def waiting(self) -> tuple[ScopeId, ...]:
+        """Scopes that wait for leave."""
+        return tuple(i for i, s in self.states.items() if status(s).waiting_for is not None)
+
     async def _keep(self, desired: Desired) -> Answer | None:
         """On disk; a full one is told to the controller, and what was accepted stays in force."""
         try:
@@ -202,7 +248,8 @@ class Agent:
             del self.states[gone]
         wanted = {s.id: s for s in desired.scopes}
         for scope in wanted.values():
-            self.states.setdefault(scope.id, ScopeState(scope, self._limits(scope.id)))
+            fresh = paused(ScopeState(scope, self._limits(scope.id)), self.pauses.why)
+            self.states.setdefault(scope.id, fresh)
         self._take_leave(desired.generation, self._now())
         for scope_id in tuple(self.states):
             self.post(scope_id, Told(wanted.get(scope_id), desired.generation))
@@ -314,6 +361,7 @@ class Agent:
             self.statuses(),
             tuple(self.files.problems),
             dropped,
+            self.pauses,
         )
 
     def busy(self) -> Iterator[ScopeId]:

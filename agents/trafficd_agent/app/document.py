@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from trafficd_agent.pause import NOBODY, Pauses
 from trafficd_topology.status import Generation, ScopeStatus
 
 
@@ -21,7 +22,9 @@ class ControllerState:
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """Everything an operator may ask of one agent. ``problems``: state files that could not be trusted."""
+    """Everything an operator may ask of one agent. ``problems``: state files that could not be trusted; ``paused``: who
+    stopped writes and why.
+    """
 
     node: str
     version: str
@@ -31,6 +34,7 @@ class AgentStatus:
     scopes: tuple[ScopeStatus, ...]
     problems: tuple[str, ...] = ()
     telemetry_dropped: int = 0
+    paused: Pauses = NOBODY
 
 
 def as_json(status: AgentStatus) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 
 from trafficd_agent.app.agent import Agent, Identity
 from trafficd_agent.app.document import as_json
+from trafficd_agent.app.drain import keep_asking
 from trafficd_agent.app.drivers import DriverTable, take_inventory
 from trafficd_agent.app.http import HttpServer, Page, Pages, verdict
 from trafficd_agent.app.telemetry import Sampler
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 INVENTORY_S = 30.0
 """How often to look for new hardware, seconds; links that come and go are noticed at once."""
 STUCK_LOOP_S = 15.0
+PAUSE_S = 0.25
+"""How often to look for the node's own pause, seconds."""
 END_S = 5.0
 """How long to let work that is under way finish when the agent is told to end, seconds."""
 
@@ -137,7 +140,14 @@ class Running:
             stack.enter_context(self._serving())
             self.sampler.start()
             stack.callback(self.sampler.end)
-            tasks = [asyncio.create_task(t) for t in (self.session.run(), self._keep_looking(), ended.wait())]
+            jobs = (
+                self.session.run(),
+                self._keep_looking(),
+                self._watch_pause(),
+                keep_asking(self.agent, self.config.drain_hook),
+                ended.wait(),
+            )
+            tasks = [asyncio.create_task(t) for t in jobs]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._end(tasks)
             for task in done:
@@ -197,6 +207,12 @@ class Running:
         for port, group in groupby(events, key=lambda e: e.port):
             if port:
                 self.agent.notice(hint(tuple(group)), port)
+
+    async def _watch_pause(self) -> None:
+        """A file, looked for often enough that a pause is in force within a second."""
+        while True:
+            self.agent.look_for_pause()
+            await asyncio.sleep(PAUSE_S)
 
     async def _keep_looking(self) -> None:
         while True:

@@ -40,6 +40,8 @@ class Bench:
         found = self.files.as_found()
         if work.purpose is Purpose.RESTORE:
             return self._restore(work)
+        if work.paused and (owed := self._owed(work)):
+            return owed
         if work.leaving:
             return self._leave(work, found)
         if work.purpose is Purpose.APPLY and found and not found.lost and found.driver != work.scope.driver:
@@ -75,6 +77,14 @@ class Bench:
             return replace(outcome, message=str(e))
         return outcome
 
+    def _owed(self, work: Work) -> Outcome | None:
+        """Undo a write that was stopped half-way; None once nothing is owed."""
+        record = self.files.record()
+        if record is None or not record.open or work.purpose is not Purpose.LOOK:
+            return None
+        undone = self._restore(replace(work, purpose=Purpose.RESTORE))
+        return None if undone.result in REACHED else undone
+
     def _restore(self, work: Work) -> Outcome:
         record, found = self.files.record(), self.files.as_found()
         if record is None or not record.open:
@@ -92,4 +102,5 @@ def _order(work: Work, record: Record | None) -> Order:
         work.purpose,
         believed=record.holds if record is not None and not under_way else None,
         restore_to=record.before if record is not None and under_way else None,
+        leave=work.leave,
     )

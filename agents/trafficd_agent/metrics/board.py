@@ -69,6 +69,7 @@ class View:
     node: str
     version: str
     connected: bool | None = None
+    paused: Mapping[str, bool] = field(default_factory=dict)
     ports: tuple[PortInventory, ...] = ()
     lanes: Mapping[str, tuple[LaneLabel, ...]] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
@@ -155,6 +156,11 @@ class Board:
         """One apply ended: from reception of the desired state to the end of verification."""
         with self._lock:
             self._view = replace(self._view, applies=self._view.applies.add(seconds))
+
+    def put_pauses(self, controller: bool, node: bool) -> None:
+        """Who stopped this agent's writes."""
+        with self._lock:
+            self._view = replace(self._view, paused={"controller": controller, "node": node})
 
     def put_connected(self, connected: bool) -> None:
         """Whether the controller's streams are open."""

@@ -225,6 +225,11 @@ def connected(view: View) -> Iterator[Row]:
         yield (), float(view.connected)
 
 
+def paused(view: View) -> Iterator[Row]:
+    for by, stopped in view.paused.items():
+        yield (by,), float(stopped)
+
+
 def measured(view: View) -> Iterator[Row]:
     if view.sample is not None:
         yield (), view.sample.measured_unix_ns / 1e9

@@ -23,6 +23,7 @@ from trafficd_agent.metrics.rows import (
     of_ports,
     of_readers,
     of_scopes,
+    paused,
     port_info,
     scope_info,
 )
@@ -122,6 +123,27 @@ METRICS: tuple[Metric, ...] = (
         "1 while the agent's streams to its controller are open.",
         (),
         connected,
+    ),
+    Metric(
+        "agent_paused",
+        GAUGE,
+        "1 while writes are stopped, by the controller or on the node itself.",
+        ("by",),
+        paused,
+    ),
+    Metric(
+        "qos_waiting",
+        GAUGE,
+        "1 while steps of the scope that disrupt traffic wait for leave.",
+        SCOPE,
+        of_scopes(lambda s: float(s.waiting_for is not None)),
+    ),
+    Metric(
+        "qos_latched",
+        GAUGE,
+        "1 while the scope is not tried again by itself.",
+        SCOPE,
+        of_scopes(lambda s: float(s.latched)),
     ),
     Metric(
         "agent_sample_timestamp_seconds", GAUGE, "When the counters of this page were read.", (), measured

@@ -19,7 +19,8 @@ import grpc
 from trafficd.api.tls import TlsError
 from trafficd.api.v1 import agent_pb2
 from trafficd.api.v1.agent_pb2_grpc import AgentServiceStub
-from trafficd_agent.desired import Desired
+from trafficd_agent.desired import Desired, ScopeId
+from trafficd_agent.scope import Granted
 from trafficd_agent.session import messages
 from trafficd_agent.session.admission import Answer, Heading, other_controller, refuse
 from trafficd_agent.session.dial import Backoff, Dialer
@@ -53,6 +54,9 @@ class Node(Protocol):
     def greeting(self) -> Greeting: ...
     def statuses(self) -> tuple[ScopeStatus, ...]: ...
     def session_began(self, address: str, uuid: str) -> None: ...
+    async def told_pause(self, reason: str | None) -> None: ...
+    def told_grant(self, scope: ScopeId, grant: Granted) -> None: ...
+    def told_retry(self, scopes: tuple[ScopeId, ...]) -> None: ...
     def session_ended(self, address: str, why: str) -> None: ...
     def refused_controller(self, reason: str) -> None: ...
     async def told(self, desired: Desired) -> Answer: ...
@@ -136,10 +140,11 @@ class ControlSession:
             self._backoff.reset()
             self._acknowledgements.clear()
             self._node.session_began(address, welcome.controller_uuid)
+            await self._node.told_pause("" if welcome.paused else None)
             self._feed.set_interval(welcome.telemetry_interval_ms / 1000)
             self.changed()
             telemetry = send_telemetry(stub, greeting.node, self._feed, self._backoff)
-            await _first_to_end(self._receive(call), self._send(call), telemetry)
+            await _first_to_end(self._receive(call, welcome.controller_uuid), self._send(call), telemetry)
             raise SessionOverError(f"{address} ended the session")
 
     async def _welcome(self, call: Any, greeting: Greeting, address: str) -> agent_pb2.Welcome:
@@ -160,10 +165,12 @@ class ControlSession:
             raise SessionOverError(reason)
         return message.welcome
 
-    async def _receive(self, call: Any) -> None:
+    async def _receive(self, call: Any, uuid: str) -> None:
         while True:
             message = await _read(call, "the controller")
             kind = message.WhichOneof("message")
+            if kind in ("pause", "grant", "retry"):
+                await self._ordered(getattr(message, kind), uuid)
             if kind == "desired":
                 desired = messages.desired_in(message.desired)
                 heading = Heading(desired.controller_uuid, desired.generation, desired.digest)
@@ -176,6 +183,17 @@ class ControlSession:
                 if answer.resync:
                     await _drained(lambda: not self._acknowledgements)
                     raise SessionOverError(f"greeting again: {answer.reason}")
+
+    async def _ordered(self, m: agent_pb2.Pause | agent_pb2.Grant | agent_pb2.Retry, uuid: str) -> None:
+        """What is not a desired state; another controller's is ignored."""
+        if m.controller_uuid != uuid:
+            log.warning("ignored what controller %s says in the session of %s", m.controller_uuid, uuid)
+        elif isinstance(m, agent_pb2.Pause):
+            await self._node.told_pause(m.reason if m.paused else None)
+        elif isinstance(m, agent_pb2.Grant):
+            self._node.told_grant(messages.scope_in(m), messages.grant_in(m))
+        else:
+            self._node.told_retry(tuple(messages.scope_in(s) for s in m.scopes))
 
     def _answer(self, heading: Heading, answer: Answer) -> None:
         if not answer.accepted:

@@ -8,6 +8,7 @@ from typing import Any
 
 from trafficd.api.v1 import agent_pb2, qos_pb2
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
+from trafficd_agent.scope import Granted
 from trafficd_topology.counters import Column, CounterKind, Direction, Sample, Values
 from trafficd_topology.diff import Disruption, Element, State, state
 from trafficd_topology.model import (
@@ -67,6 +68,16 @@ def generation_in(m: agent_pb2.Generation) -> Generation:
 
 def generation_out(g: Generation) -> agent_pb2.Generation:
     return agent_pb2.Generation(epoch=g.epoch, number=g.number)
+
+
+def scope_in(m: agent_pb2.ScopeRef | agent_pb2.Grant) -> ScopeId:
+    return ScopeId(KIND_IN.get(m.kind, ScopeKind.PORT), m.name)
+
+
+def grant_in(m: agent_pb2.Grant) -> Granted:
+    """A cost that this agent does not know allows nothing."""
+    cost = DISRUPTION_IN.get(m.disruption, Disruption.HITLESS)
+    return Granted(generation_in(m.generation), cost, m.ttl_ms / 1000)
 
 
 def _value(message: Any, kind: type) -> Any:

@@ -19,7 +19,8 @@ from agentlab import NAMED, PORT, Killed, Lab, enforced
 from trafficd_agent.apply import SaveError
 from trafficd_agent.drivers.fake import FakeOptions
 from trafficd_agent.files import ScopeFiles
-from trafficd_agent.scope import Advanced, Noticed, ScopeState, Told
+from trafficd_agent.scope import Advanced, Drained, Granted, Noticed, Paused, Retried, ScopeState, Told
+from trafficd_topology.diff import Disruption
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Generation
 
@@ -90,6 +91,27 @@ def corrupt(lab: Lab, words: list[str]) -> None:
     path.write_bytes(path.read_bytes().replace(b"98000000", b"98000001"))
 
 
+def pause(lab: Lab, words: list[str]) -> None:
+    """pause WHY...: on the node, whether or not an agent runs"""
+    lab.paused = " ".join(words)
+    if lab.state is not None:
+        lab.post(Paused(lab.paused))
+
+
+def resume(lab: Lab, words: list[str]) -> None:
+    lab.paused = ""
+    lab.post(Paused(""))
+
+
+def grant(lab: Lab, words: list[str]) -> None:
+    """grant GENERATION COST SECONDS"""
+    lab.post(Granted(generation(words[0]), Disruption[words[1]], float(words[2])))
+
+
+def drained(lab: Lab, words: list[str]) -> None:
+    lab.post(Drained({"yes": True, "no": False, "unknown": None}[words[0]]))
+
+
 COMMANDS: dict[str, Callable[[Lab, list[str]], None]] = {
     "told": told,
     "header": header,
@@ -101,6 +123,11 @@ COMMANDS: dict[str, Callable[[Lab, list[str]], None]] = {
     "corrupt": corrupt,
     "pass": lambda lab, words: lab.advance(float(words[0])),
     "notice": lambda lab, words: (lab.post(Noticed(" ".join(words))), lab.advance(lab.limits.gap_s))[1],
+    "pause": pause,
+    "resume": resume,
+    "grant": grant,
+    "drained": drained,
+    "retry": lambda lab, _: lab.post(Retried()),
     "hold": lambda lab, _: setattr(lab, "held", True),
     "release": lambda lab, _: lab.release(),
     "restart": lambda lab, _: lab.restart(),
