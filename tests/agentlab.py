@@ -13,9 +13,21 @@ from trafficd_agent.config import DriverRule
 from trafficd_agent.desired import DesiredScope, ScopeId
 from trafficd_agent.drivers.fake import Behaviour, FakeDriver, FakeOptions
 from trafficd_agent.files import Files
-from trafficd_agent.machine import leave, paused, resume, step
+from trafficd_agent.machine import leave, on_trial, paused, resume, step
 from trafficd_agent.netlink.channel import OwnPorts
-from trafficd_agent.scope import Done, Event, Latch, Limits, Now, ScopeState, Stop, Tick, Work, status
+from trafficd_agent.scope import (
+    Done,
+    EndTrial,
+    Event,
+    Latch,
+    Limits,
+    Now,
+    ScopeState,
+    Stop,
+    Tick,
+    Work,
+    status,
+)
 from trafficd_topology.diff import Change, Element, State, state, words
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.lanes import Mode
@@ -91,6 +103,7 @@ class Lab:
     log: list[str] = field(default_factory=list)
     accepted: DesiredScope | None = None
     paused: str = ""
+    revert_s: float = 0.0
     generation: Generation = NEVER
     state: ScopeState | None = None
 
@@ -114,10 +127,13 @@ class Lab:
             for effect in effects:
                 queue += self._carry_out(effect)
 
-    def _carry_out(self, effect: Work | Stop | Latch) -> Iterator[Event]:
+    def _carry_out(self, effect: Work | Stop | Latch | EndTrial) -> Iterator[Event]:
         if isinstance(effect, Latch):
             self.log.append(f"latch {effect.stage}")
             self.bench.files.keep_latch(effect)
+        elif isinstance(effect, EndTrial):
+            self.log.append("end of trial")
+            self.bench.files.end_trial()
         elif isinstance(effect, Stop):
             self.log.append(f"stop {effect.number}")
             self.stopped.add(effect.number)
@@ -159,6 +175,8 @@ class Lab:
         if self.accepted is not None:
             latch = files.scope(PORT).latch()
             self.state = resume(self.accepted, self.generation, latch, self.limits, self.now())
+            began = files.scope(PORT).trial() is not None
+            self.state = on_trial(self.state, self.revert_s, self.now(), began=began)
         elif PORT in files.touched():
             self.state = leave(DesiredScope(PORT, "fake"), self.generation, self.limits, self.now())
         if self.state is not None:
@@ -187,6 +205,8 @@ class Lab:
     def _controls(self, st: ScopeStatus) -> Iterator[str]:
         if st.paused:
             yield "paused"
+        if self.state is not None and self.state.trial is not None:
+            yield "on trial"
         if st.waiting_for is not None:
             drained = {True: "drained", False: "not drained", None: "drained or not is unknown"}[st.drained]
             yield f"waits for leave to cost a {words(st.waiting_for)}, {drained}: {'; '.join(st.waiting_steps)}"

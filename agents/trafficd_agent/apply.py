@@ -55,6 +55,11 @@ class Purpose(StrEnum):
     LOOK = "look"  # read and report, never write
     RETURN = "return"  # deselected: back to the state found before our first write
     RESTORE = "restore"  # a restore that failed: once more
+    REVERT = "revert"  # a change that cut the node off: back to what was there before it
+
+
+BACK = (Purpose.RETURN, Purpose.RESTORE, Purpose.REVERT)
+"""Always tried."""
 
 
 class Result(StrEnum):
@@ -256,7 +261,7 @@ def _unfit(driver: Driver, order: Order, can: Capability) -> Outcome | None:
     if strange:
         text = f"driver {driver.name} does not know elements of kind {', '.join(strange)}"
         return Outcome(Result.UNSUPPORTED, "UnknownElement", text)
-    if order.purpose in (Purpose.RETURN, Purpose.RESTORE):
+    if order.purpose in BACK:
         return None
     return None if can.supported else Outcome(Result.UNSUPPORTED, "Unsupported", can.reason)
 
@@ -355,7 +360,7 @@ class _Run:
         """Put back what was there before, and prove it."""
         reason, why = self._failure(now, error)
         passing = isinstance(error, PASSING)
-        if self.order.purpose is Purpose.RESTORE:
+        if self.order.purpose in (Purpose.RESTORE, Purpose.REVERT):
             failed = self._outcome(now, Result.STUCK, reason, why)
             return replace(failed, changes=written.done, passing=passing, touched=True)
         after, wrong = self._undo(now, before)

@@ -55,9 +55,13 @@ class DesiredScope:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole desired state of this agent. ``digest`` is the controller's, compared and never computed here."""
+    """The whole desired state of this agent. ``digest`` is the controller's, compared and never computed here.
+
+    ``revert_in_s``: above 0, a change is undone when the controller was not reached within so many seconds after it.
+    """
 
     generation: Generation
     digest: str
     controller_uuid: str
     scopes: tuple[DesiredScope, ...] = ()
+    revert_in_s: float = 0.0

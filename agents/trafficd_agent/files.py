@@ -3,6 +3,7 @@
     accepted.json            the last accepted desired state
     asfound/<scope>.json     what a scope held before our first write to it
     journal/<scope>.json     open: a write is under way, and what was there before; else what was verified there
+    trials/<scope>.json      what was there before a change that may have cut the node off from its controller
     latches/<scope>.json     that a scope is not to be written before a new generation, and why
 
 Every file is written whole (to a temporary name, fsync, rename, fsync of the directory), says its version and
@@ -186,8 +187,8 @@ class ScopeFiles:
     def __init__(self, files: Files, scope: ScopeId) -> None:
         name = f"{scope.kind}-{quote(scope.name, safe='')}.json"
         self._files = files
-        self._as_found, self._journal, self._latch = (
-            files.directory / folder / name for folder in ("asfound", "journal", "latches")
+        self._as_found, self._journal, self._latch, self._trial = (
+            files.directory / folder / name for folder in ("asfound", "journal", "latches", "trials")
         )
 
     def as_found(self) -> AsFound | None:
@@ -221,9 +222,23 @@ class ScopeFiles:
         v = latch.verdict
         save(self._latch, {"stage": latch.stage, "row": v.row, "reason": v.reason, "message": v.message})
 
+    def trial(self) -> AsFound | None:
+        """What was there before the change on trial, and through which driver."""
+        found: AsFound | None = self._files.load(self._trial, _as_found)
+        return found
+
+    def begin_trial(self, driver: str, before: State, *, keep: bool) -> None:
+        """Before the first write of a change on trial; ``keep`` what a trial under way began from. Raises SaveError."""
+        if not (keep and self.trial() is not None):
+            save(self._trial, {"driver": driver, "elements": to_plain(before)})
+
+    def end_trial(self) -> None:
+        """Raises SaveError."""
+        remove(self._trial)
+
     def forget(self) -> None:
         """The scope is back as it was found. Raises SaveError."""
-        for path in (self._journal, self._latch, self._as_found):
+        for path in (self._trial, self._journal, self._latch, self._as_found):
             remove(path)
 
 
@@ -245,6 +260,7 @@ def _plain_desired(desired: Desired) -> dict[str, Any]:
         "number": desired.generation.number,
         "digest": desired.digest,
         "controller_uuid": desired.controller_uuid,
+        "revert_in_s": desired.revert_in_s,
         "scopes": [_plain_scope(s) for s in desired.scopes],
     }
 
@@ -288,4 +304,5 @@ def _scope(b: Any) -> DesiredScope:
 
 def _desired(b: Any) -> Desired:
     generation = Generation(b["epoch"], b["number"])
-    return Desired(generation, b["digest"], b["controller_uuid"], tuple(_scope(s) for s in b["scopes"]))
+    scopes = tuple(_scope(s) for s in b["scopes"])
+    return Desired(generation, b["digest"], b["controller_uuid"], scopes, float(b.get("revert_in_s", 0.0)))

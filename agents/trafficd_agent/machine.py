@@ -9,6 +9,7 @@ work reads the whole device, so that an event only says that a look is worth whi
     FAILED  did not verify, restored; latched         look only, until a new generation
     FOUGHT  another writer keeps changing it; latched look only, until a new generation
     STUCK   the restore did not verify either         restore
+    CUT     a change cut off the controller           revert to what was there before it
     LEFT    deselected and back as found              nothing
 
 While writes are paused every stage only looks, but for STUCK and for what an interrupted write owes. A step that
@@ -18,11 +19,14 @@ disrupts traffic waits for a grant, which is good for one try.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from trafficd_agent.apply import Outcome, Purpose, Result
 from trafficd_agent.conditions import Row, Verdict, conditions
 from trafficd_agent.desired import DesiredScope
+from trafficd_agent.judge import cause_of, judged, recent
 from trafficd_agent.scope import (
     KEPT,
     LATCHED,
@@ -30,6 +34,7 @@ from trafficd_agent.scope import (
     Done,
     Drained,
     Effect,
+    EndTrial,
     Event,
     Granted,
     Latch,
@@ -38,6 +43,7 @@ from trafficd_agent.scope import (
     Noticed,
     Now,
     Paused,
+    Reached,
     Retried,
     Running,
     ScopeState,
@@ -47,7 +53,7 @@ from trafficd_agent.scope import (
     Told,
     Work,
 )
-from trafficd_topology.diff import Disruption, Op
+from trafficd_topology.diff import Disruption
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Generation
 
@@ -56,28 +62,10 @@ Stepped = tuple[ScopeState, tuple[Effect, ...]]
 
 def step(s: ScopeState, event: Event, now: Now) -> Stepped:
     """The next state and what to do."""
-    match event:
-        case Told():
-            after = _told(s, event, now)
-        case Advanced():
-            after = _advanced(s, event.generation)
-        case Noticed():
-            after = _noticed(s, event, now)
-        case Done():
-            after = _done(s, event, now)
-        case Paused():
-            after = _paused(s, event.why, now)
-        case Granted():
-            after = _granted(s, event, now)
-        case Drained():
-            after = replace(s, drained=event.drained)
-        case Retried():
-            after = _retried(s, now)
-        case Tick():
-            after = s
-    halted = _halt(s, after)
+    after = HANDLERS[type(event)](s, event, now)
+    after, halted = _cut_off(after, now), _halt(s, after)
     after, effects = _begin(after, now)
-    return _conclude(after, now), (*_latch(s, after), *halted, *effects)
+    return _conclude(after, now), (*_latch(s, after), *_end_trial(s, after), *halted, *effects)
 
 
 def resume(
@@ -98,6 +86,12 @@ def paused(s: ScopeState, why: str) -> ScopeState:
     return replace(s, paused=why)
 
 
+def on_trial(s: ScopeState, revert_s: float, now: Now, *, began: bool) -> ScopeState:
+    """The same, after a restart in the time that a change has to prove itself; ``began``: it was being written."""
+    waits = began and s.stage not in KEPT
+    return replace(s, revert_s=revert_s, trial=now.seconds + revert_s if waits else None)
+
+
 def leave(scope: DesiredScope, generation: Generation, limits: Limits, now: Now) -> ScopeState:
     """The state of a scope that was deselected while no agent ran."""
     return replace(resume(scope, generation, None, limits, now), leaving=True)
@@ -107,14 +101,13 @@ def _told(s: ScopeState, told: Told, now: Now) -> ScopeState:
     if told.scope is None:
         if s.leaving:
             return _advanced(s, told.generation)
-        after = replace(
-            s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds, leave=None
-        )
+        after = replace(s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds)
+        after = replace(after, leave=None, trial=None)
         return replace(after, generation=told.generation, received=now.seconds)
     held = s.stage is Stage.HELD and s.scope == told.scope and not s.leaving
     after = replace(s, scope=told.scope, leaving=False, order=s.order + 1, generation=told.generation)
     after = replace(after, stage=Stage.HELD if held else Stage.NEW, received=now.seconds, due=now.seconds)
-    after = replace(after, repaired_at=(), tries=0, leave=None)
+    after = replace(after, repaired_at=(), tries=0, leave=None, revert_s=told.revert_s)
     return _refused(after) if told.scope.refusal else after
 
 
@@ -178,18 +171,27 @@ def _retried(s: ScopeState, now: Now) -> ScopeState:
     return replace(after, due=now.seconds, received=now.seconds)
 
 
-def _recent(s: ScopeState, now: Now) -> tuple[float, ...]:
-    return tuple(t for t in s.repaired_at if t > now.seconds - s.limits.window_s)
+OWED = {Stage.STUCK: Purpose.RESTORE, Stage.CUT: Purpose.REVERT}
+"""What is written whatever else holds."""
+
+
+def _cut_off(s: ScopeState, now: Now) -> ScopeState:
+    """Give up a change after which the controller was not reached in time."""
+    if s.trial is None or now.seconds < s.trial or s.running is not None:
+        return s
+    text = f"the controller was not reached within {s.revert_s:g} s after the change"
+    verdict = Verdict(Row.FAILED, "CutOff", text)
+    return replace(s, stage=Stage.CUT, trial=None, order=s.order + 1, due=now.seconds, verdict=verdict)
 
 
 def _purpose(s: ScopeState, now: Now) -> Purpose:
-    if s.stage is Stage.STUCK:
-        return Purpose.RESTORE
+    if s.stage in OWED:
+        return OWED[s.stage]
     if s.paused or s.stage in LATCHED or (s.scope.mode is Mode.OBSERVE and not s.leaving):
         return Purpose.LOOK
     if s.stage is Stage.NEW:
         return Purpose.RETURN if s.leaving else Purpose.APPLY
-    return Purpose.LOOK if len(_recent(s, now)) >= s.limits.repairs else Purpose.VERIFY
+    return Purpose.LOOK if len(recent(s, now)) >= s.limits.repairs else Purpose.VERIFY
 
 
 def _begin(s: ScopeState, now: Now) -> Stepped:
@@ -207,9 +209,17 @@ def _begin(s: ScopeState, now: Now) -> Stepped:
     purpose, number = _purpose(s, now), s.number + 1
     deadline = now.seconds + s.limits.deadline_s
     running = Running(number, purpose, s.order, s.generation, deadline, paused=bool(s.paused))
-    allowed = s.leave.disruption if s.leave and now.seconds < s.leave.until else Disruption.HITLESS
-    work = Work(number, purpose, s.scope, s.generation, s.leaving, allowed, bool(s.paused))
+    work = Work(number, purpose, s.scope, s.generation, s.leaving, _allowed(s, purpose, now), bool(s.paused))
+    if purpose is Purpose.APPLY and s.revert_s > 0:
+        work = replace(work, trial=True, on_trial=s.trial is not None)
     return replace(s, running=running, number=number, due=math.inf, again=False), (work,)
+
+
+def _allowed(s: ScopeState, purpose: Purpose, now: Now) -> Disruption:
+    """What a grant covers; a node that cut itself off needs none for the way back."""
+    if purpose is Purpose.REVERT:
+        return Disruption.FABRIC_FLAP
+    return s.leave.disruption if s.leave and now.seconds < s.leave.until else Disruption.HITLESS
 
 
 def _done(s: ScopeState, done: Done, now: Now) -> ScopeState:
@@ -220,10 +230,12 @@ def _done(s: ScopeState, done: Done, now: Now) -> ScopeState:
     after = replace(_counted(s, run, o, now), running=None, due=_next_look(s, now))
     if o.touched:
         after = replace(after, leave=None)
+        if run.purpose is Purpose.APPLY and o.result is Result.APPLIED and s.revert_s > 0:
+            after = replace(after, trial=now.seconds + s.revert_s)
     if run.order != s.order:
         # Told otherwise meanwhile: the answer is about an order that counts no more.
         return replace(after, due=now.seconds)
-    after = _judged(after, run, o, now)
+    after = judged(after, run, o, now)
     if run.hung or o.result is Result.STOPPED:
         after = replace(after, due=now.seconds)
     if after.stage is Stage.LEFT:
@@ -251,106 +263,8 @@ def _counted(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
     if fresh:
         after = replace(after, cause=cause_of(o, s.identity, s.hint))
     if repaired:
-        after = replace(after, repairs=s.repairs + 1, repaired_at=(*_recent(s, now), now.seconds))
+        after = replace(after, repairs=s.repairs + 1, repaired_at=(*recent(s, now), now.seconds))
     return after
-
-
-def cause_of(outcome: Outcome, identity: str, hint: str) -> str:
-    """Why a scope drifted, as far as what was read and what the kernel said tell."""
-    if hint == "driver reset":
-        return hint
-    if identity and outcome.identity and outcome.identity != identity:
-        what = "recreated"
-    elif all(c.op is Op.ADD for c in outcome.drift):
-        what = "removed"
-    else:
-        what = "changed"
-    return f"{what}, {hint}" if hint else what
-
-
-def _judged(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
-    """The stage and the verdict after an answer."""
-    if o.result is Result.STOPPED:
-        return s
-    if s.scope.mode is Mode.OBSERVE and not s.leaving and run.purpose is Purpose.LOOK:
-        return replace(s, stage=Stage.NEW, verdict=_observed(o))
-    if s.stage in LATCHED:
-        return _look_at_latched(s, o)
-    if run.paused and run.purpose is Purpose.LOOK and o.result is not Result.STUCK:
-        return _seen_paused(s, o, now)
-    if o.result in (Result.IN_SYNC, Result.APPLIED, Result.REPAIRED):
-        return _reached(s, o, now)
-    if o.result in (Result.RESTORED, Result.STUCK):
-        return _failed(s, run, o, now)
-    if o.result is Result.LOOKED:
-        return _fought(s, now)
-    if s.stage is Stage.STUCK:
-        return s
-    row = Row.UNKNOWN if o.result is Result.NOT_READ else Row.DRIFTED if s.drifting else Row.BLOCKED
-    return replace(s, verdict=Verdict(row, o.reason, o.message))
-
-
-def _observed(o: Outcome) -> Verdict:
-    if o.result is Result.IN_SYNC:
-        return Verdict(Row.OBSERVED, "Observed", "as desired; this policy only observes")
-    if o.result is Result.LOOKED:
-        return Verdict(Row.DIFFERS, "Differs", "not as desired; this policy only observes")
-    return Verdict(Row.UNKNOWN if o.result is Result.NOT_READ else Row.BLOCKED, o.reason, o.message)
-
-
-def _seen_paused(s: ScopeState, o: Outcome, now: Now) -> ScopeState:
-    """What a look says while writes are stopped; with nothing to write the scope is as good as ever."""
-    if o.result is Result.IN_SYNC and not s.leaving:
-        held = _reached(s, o, now)
-        return replace(held, verdict=Verdict(Row.HELD, "Paused", f"as desired; {s.paused}"))
-    if o.result in (Result.IN_SYNC, Result.LOOKED):
-        row = Row.DRIFTED if s.stage is Stage.HELD else Row.BLOCKED
-        return replace(s, verdict=Verdict(row, "Paused", s.paused))
-    row = Row.UNKNOWN if o.result is Result.NOT_READ else Row.BLOCKED
-    return replace(s, verdict=Verdict(row, o.reason, o.message))
-
-
-def _look_at_latched(s: ScopeState, o: Outcome) -> ScopeState:
-    """A failed scope that turns out to be as desired is held again; nothing was written, so nothing can flap."""
-    if s.stage is Stage.FAILED and o.result is Result.IN_SYNC and not s.leaving:
-        return replace(s, stage=Stage.HELD, verdict=Verdict(Row.HELD, "InSync"))
-    return s
-
-
-def _reached(s: ScopeState, o: Outcome, now: Now) -> ScopeState:
-    if s.stage is Stage.STUCK:
-        text = f"{s.verdict.message}; the state before is restored now"
-        return replace(s, stage=Stage.FAILED, verdict=Verdict(Row.FAILED, s.verdict.reason, text))
-    if s.leaving:
-        text = "deselected and back as it was found"
-        return replace(s, stage=Stage.LEFT, verdict=Verdict(Row.LEFT, "ReturnedToAsFound", text))
-    took = s.apply_seconds
-    if s.received is not None:
-        took = now.seconds - s.received
-    verdict = Verdict(Row.HELD, o.reason, o.message)
-    return replace(s, stage=Stage.HELD, tries=0, verdict=verdict, apply_seconds=took, received=None)
-
-
-def _failed(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
-    """Latch, but for a passing error, which is tried again a few times."""
-    row = Row.DRIFTED if s.drifting else Row.FAILED
-    if o.passing and s.tries < s.limits.retries and run.purpose is not Purpose.RESTORE:
-        wait = now.seconds + s.limits.retry_s * 2**s.tries
-        return replace(s, tries=s.tries + 1, due=wait, verdict=Verdict(row, o.reason, o.message))
-    if o.result is Result.STUCK:
-        return replace(s, stage=Stage.STUCK, verdict=Verdict(row, o.reason, o.message))
-    text = f"{o.message}; not tried again before a new generation or a retry"
-    return replace(s, stage=Stage.FAILED, verdict=Verdict(row, o.reason, text))
-
-
-def _fought(s: ScopeState, now: Now) -> ScopeState:
-    """Too many repairs within the window: leave the other writer alone, and name it."""
-    count = len(_recent(s, now))
-    text = (
-        f"repaired {count} times within {s.limits.window_s:g} s and changed again ({s.cause}): "
-        "find who else writes here; not repaired again before a new generation or a retry"
-    )
-    return replace(s, stage=Stage.FOUGHT, verdict=Verdict(Row.DRIFTED, "RepairLimit", text))
 
 
 def _latch(before: ScopeState, after: ScopeState) -> tuple[Effect, ...]:
@@ -361,5 +275,29 @@ def _latch(before: ScopeState, after: ScopeState) -> tuple[Effect, ...]:
     return (Latch(None, None),) if before.stage in KEPT else ()
 
 
+def _end_trial(before: ScopeState, after: ScopeState) -> tuple[Effect, ...]:
+    proved = before.trial is not None and after.trial is None and after.stage is not Stage.CUT
+    undone = before.stage is Stage.CUT and after.stage is Stage.FAILED
+    return (EndTrial(),) if proved or undone else ()
+
+
 def _conclude(s: ScopeState, now: Now) -> ScopeState:
     return replace(s, conditions=conditions(s.verdict, s.observed.number, s.conditions, now.unix_ns))
+
+
+def _proved(s: ScopeState) -> ScopeState:
+    return replace(s, trial=None, revert_s=0.0 if s.stage is Stage.HELD else s.revert_s)
+
+
+HANDLERS: dict[type, Callable[[ScopeState, Any, Now], ScopeState]] = {
+    Told: _told,
+    Advanced: lambda s, event, _: _advanced(s, event.generation),
+    Noticed: _noticed,
+    Done: _done,
+    Paused: lambda s, event, now: _paused(s, event.why, now),
+    Granted: _granted,
+    Drained: lambda s, event, _: replace(s, drained=event.drained),
+    Retried: lambda s, _, now: _retried(s, now),
+    Reached: lambda s, *_: _proved(s),
+    Tick: lambda s, *_: s,
+}

@@ -22,6 +22,7 @@ class Stage(StrEnum):
     FAILED = "failed"
     FOUGHT = "fought"
     STUCK = "stuck"
+    CUT = "cut-off"
     LEFT = "left"
 
 
@@ -49,10 +50,14 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A new generation says this of the scope; None: it is not in it (deselected)."""
+    """A new generation says this of the scope; None: it is not in it (deselected).
+
+    ``revert_s``: above 0, the change is undone unless Reached comes within so many seconds after it.
+    """
 
     scope: DesiredScope | None
     generation: Generation
+    revert_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,11 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """The controller was reached after the change on trial."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; due whenever ``ScopeState.wake`` is reached."""
 
@@ -110,14 +120,15 @@ class Done:
     outcome: Outcome
 
 
-Event = Told | Advanced | Noticed | Paused | Granted | Drained | Retried | Tick | Done
+Event = Told | Advanced | Noticed | Paused | Granted | Drained | Retried | Reached | Tick | Done
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """Reconcile the scope on its thread, and answer with Done. ``leave``: the worst disruption that is allowed.
 
-    ``paused``: nothing is written but what an interrupted write owes.
+    ``paused``: nothing is written but what an interrupted write owes. ``trial``: what is there before is kept until the
+    controller is reached again; ``on_trial``: a change before this one still waits for that.
     """
 
     number: int
@@ -127,6 +138,8 @@ class Work:
     leaving: bool
     leave: Disruption = Disruption.HITLESS
     paused: bool = False
+    trial: bool = False
+    on_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,12 @@ class Latch:
     verdict: Verdict | None
 
 
-Effect = Work | Stop | Latch
+@dataclass(frozen=True, slots=True)
+class EndTrial:
+    """Forget what was there before the change on trial: it stays, or is undone."""
+
+
+Effect = Work | Stop | Latch | EndTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +214,9 @@ class ScopeState:
     outcome: Outcome | None = None
     verdict: Verdict = PENDING
     paused: str = ""
+    revert_s: float = 0.0
+    trial: float | None = None
+    """When the change on trial is undone, monotonic seconds."""
     leave: Leave | None = None
     drained: bool | None = None
     conditions: tuple[Condition, ...] = ()
@@ -204,12 +225,12 @@ class ScopeState:
     def wake(self) -> float:
         """When the next Tick is due, monotonic seconds."""
         if self.running is None:
-            return self.due
+            return self.due if self.trial is None else min(self.due, self.trial)
         return math.inf if self.running.hung else self.running.deadline
 
 
 LATCHED = (Stage.FAILED, Stage.FOUGHT)
-KEPT = (*LATCHED, Stage.STUCK)
+KEPT = (*LATCHED, Stage.STUCK, Stage.CUT)
 """Stages that outlive the process."""
 
 

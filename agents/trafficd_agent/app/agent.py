@@ -20,7 +20,7 @@ from trafficd_agent.app.worker import Worker
 from trafficd_agent.apply import SaveError
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
 from trafficd_agent.files import Files
-from trafficd_agent.machine import leave, paused, resume, step
+from trafficd_agent.machine import leave, on_trial, paused, resume, step
 from trafficd_agent.metrics.board import Board, LaneLabel
 from trafficd_agent.pause import PauseFiles, Pauses
 from trafficd_agent.scope import (
@@ -32,6 +32,7 @@ from trafficd_agent.scope import (
     Noticed,
     Now,
     Paused,
+    Reached,
     Retried,
     ScopeState,
     Stage,
@@ -106,6 +107,7 @@ class Agent:
             latch = self.files.scope(scope.id).latch()
             generation = self.accepted.generation if self.accepted else Generation()
             state = resume(scope, generation, latch, self._limits(scope.id), now)
+            state = self._tried(state, now)
             self.states[scope.id] = paused(state, self.pauses.why)
         if self.accepted is not None:
             self._take_leave(self.accepted.generation, now)
@@ -113,6 +115,13 @@ class Agent:
         self.controller = ControllerState(uuid=self.accepted.controller_uuid if self.accepted else "")
         self._publish()
         self._pulse()
+
+    def _tried(self, state: ScopeState, now: Now) -> ScopeState:
+        """A change that had not proved itself has its time anew; what is left of an older one is forgotten."""
+        files = self.files.scope(state.scope.id)
+        revert_s = self.accepted.revert_in_s if self.accepted else 0.0
+        began = revert_s > 0 and files.trial() is not None
+        return on_trial(state, revert_s, now, began=began) if revert_s else state
 
     def _take_leave(self, generation: Generation, now: Now) -> None:
         """Scopes we wrote to that nobody wants any more; without an accepted state nobody can say so."""
@@ -222,6 +231,22 @@ class Agent:
         for scope in scopes:
             self.post(scope, Retried())
 
+    def on_trial(self) -> bool:
+        """Whether a change waits for proof that the controller is still reached."""
+        return any(s.trial is not None and s.running is None for s in self.states.values())
+
+    async def proved(self, since: float) -> None:
+        """The controller was reached by a connection begun at ``since``, monotonic seconds."""
+        for scope, s in tuple(self.states.items()):
+            if s.trial is not None and s.trial - s.revert_s <= since:
+                self.post(scope, Reached())
+        a = self.accepted
+        open_ = any(s.trial is not None or s.stage is Stage.NEW for s in self.states.values())
+        if a is not None and a.revert_in_s and not open_:
+            # Proved: a later start, maybe without a controller, is no change.
+            self.accepted = replace(a, revert_in_s=0.0)
+            await self._keep(self.accepted)
+
     def waiting(self) -> tuple[ScopeId, ...]:
         """Scopes that wait for leave."""
         return tuple(i for i, s in self.states.items() if status(s).waiting_for is not None)
@@ -252,7 +277,7 @@ class Agent:
             self.states.setdefault(scope.id, fresh)
         self._take_leave(desired.generation, self._now())
         for scope_id in tuple(self.states):
-            self.post(scope_id, Told(wanted.get(scope_id), desired.generation))
+            self.post(scope_id, Told(wanted.get(scope_id), desired.generation, desired.revert_in_s))
         self._name_lanes(desired)
 
     def _name_lanes(self, desired: Desired) -> None:

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 INVENTORY_S = 30.0
 """How often to look for new hardware, seconds; links that come and go are noticed at once."""
 STUCK_LOOP_S = 15.0
+PROVE_S = 0.5
 PAUSE_S = 0.25
 """How often to look for the node's own pause, seconds."""
 END_S = 5.0
@@ -144,6 +145,7 @@ class Running:
                 self.session.run(),
                 self._keep_looking(),
                 self._watch_pause(),
+                self._keep_proving(),
                 keep_asking(self.agent, self.config.drain_hook),
                 ended.wait(),
             )
@@ -213,6 +215,14 @@ class Running:
         while True:
             self.agent.look_for_pause()
             await asyncio.sleep(PAUSE_S)
+
+    async def _keep_proving(self) -> None:
+        """After a change that may have cut the node off, see whether the controller is still reached."""
+        while True:
+            await asyncio.sleep(PROVE_S)
+            since = time.monotonic()
+            if self.agent.on_trial() and await self.session.reach():
+                await self.agent.proved(since)
 
     async def _keep_looking(self) -> None:
         while True:

@@ -20,8 +20,12 @@ class ScopeJournal:
 
     files: ScopeFiles
     driver: str
+    trial: bool = False
+    on_trial: bool = False
 
     def begin(self, before: State, target: State) -> None:
+        if self.trial:
+            self.files.begin_trial(self.driver, before, keep=self.on_trial)
         self.files.begin(self.driver, before, target)
 
     def settle(self, holds: State) -> None:
@@ -40,6 +44,8 @@ class Bench:
         found = self.files.as_found()
         if work.purpose is Purpose.RESTORE:
             return self._restore(work)
+        if work.purpose is Purpose.REVERT:
+            return self._revert(work)
         if work.paused and (owed := self._owed(work)):
             return owed
         if work.leaving:
@@ -57,7 +63,8 @@ class Bench:
         if driver is None:
             text = f"no rule of this agent gives {work.scope.id} to driver {name or '(none)'}: add one to its settings"
             return Outcome(Result.UNSUPPORTED, "NoDriver", text)
-        return reconcile(driver, order, ScopeJournal(self.files, name), stopped)
+        journal = ScopeJournal(self.files, name, work.trial, work.on_trial)
+        return reconcile(driver, order, journal, stopped)
 
     def _leave(self, work: Work, found: AsFound | None) -> Outcome:
         """Back to what the scope held before our first write."""
@@ -84,6 +91,15 @@ class Bench:
             return None
         undone = self._restore(replace(work, purpose=Purpose.RESTORE))
         return None if undone.result in REACHED else undone
+
+    def _revert(self, work: Work) -> Outcome:
+        """Back to what was there before the change that cut the node off."""
+        before = self.files.trial()
+        if before is None:
+            text = "what was there before the change is not on disk any more: clean it by hand"
+            return Outcome(Result.STUCK, "JournalLost", text)
+        order = replace(_order(work, self.files.record()), desired=before.elements)
+        return self._reconcile(work, before.driver, order, never)
 
     def _restore(self, work: Work) -> Outcome:
         record, found = self.files.record(), self.files.as_found()

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from trafficd_agent.app.work import Bench
 from trafficd_agent.apply import Outcome, Result, SaveError
-from trafficd_agent.scope import Done, Latch, Work
+from trafficd_agent.scope import Done, EndTrial, Latch, Work
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ class Worker:
 
     def __init__(self, name: str, bench: Bench, answer: Callable[[Done], None]) -> None:
         self._name, self._bench, self._answer = name, bench, answer
-        self._jobs: SimpleQueue[Work | Latch | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Work | Latch | EndTrial | None] = SimpleQueue()
         self._stopped = 0
         # A daemon: a driver that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def give(self, job: Work | Latch) -> None:
+    def give(self, job: Work | Latch | EndTrial) -> None:
         self._jobs.put(job)
 
     def stop(self, number: int) -> None:
@@ -38,14 +38,17 @@ class Worker:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if isinstance(job, Latch):
+            if isinstance(job, Latch | EndTrial):
                 self._keep(job)
             else:
                 self._answer(Done(job.number, self._carry_out(job)))
 
-    def _keep(self, latch: Latch) -> None:
+    def _keep(self, job: Latch | EndTrial) -> None:
         try:
-            self._bench.files.keep_latch(latch)
+            if isinstance(job, Latch):
+                self._bench.files.keep_latch(job)
+            else:
+                self._bench.files.end_trial()
         except SaveError as e:
             log.error("%s: %s", self._name, e)  # noqa: TRY400 - the sentence says it all
 

@@ -7,6 +7,7 @@ up for by the next Hello and the next whole status.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -31,6 +32,7 @@ from trafficd_topology.status import Generation, ScopeStatus
 
 log = logging.getLogger(__name__)
 WELCOME_S = 10.0
+REACH_S = 3.0
 REPORT_S = 30.0
 """A status goes at least this often, seconds, whether or not anything changed."""
 
@@ -113,6 +115,16 @@ class ControlSession:
     def inventory_changed(self) -> None:
         self._inventory_due = True
         self._wake.set()
+
+    async def reach(self) -> bool:
+        """Whether a controller answers on a connection of its own, made now."""
+        for address in self._addresses:
+            async with channel(address) as ch:
+                with contextlib.suppress(TimeoutError):
+                    # Ready means that the other side has sent the settings of HTTP/2.
+                    await asyncio.wait_for(ch.channel_ready(), REACH_S)
+                    return True
+        return False
 
     async def run(self) -> NoReturn:
         """Dial, serve until the session ends, wait, dial the next address; for ever."""

@@ -123,7 +123,8 @@ def _scope_in(m: agent_pb2.DesiredScope) -> DesiredScope:
 
 def desired_in(m: agent_pb2.DesiredState) -> Desired:
     scopes = tuple(_scope_in(s) for s in m.scopes)
-    return Desired(generation_in(m.generation), m.digest, m.controller_uuid, scopes)
+    generation = generation_in(m.generation)
+    return Desired(generation, m.digest, m.controller_uuid, scopes, m.revert_in_ms / 1000)
 
 
 def _condition_out(c: Condition) -> qos_pb2.Condition:

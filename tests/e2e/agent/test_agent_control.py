@@ -152,3 +152,72 @@ def test_what_failed_is_tried_again_on_demand(agent: AgentProcess, controller: C
     wait_for("held", lambda: controller.ready("c0").startswith("True 1"))
     assert not controller.status("c0").latched  # type: ignore[union-attr]
     assert json.loads(agent.get("/status"))["scopes"][0]["latched"] is False
+
+
+def cut_off(agent: AgentProcess, controller: Controller) -> None:
+    """Generation 2 is written once the controller is silent."""
+    agent.start()
+    assert controller.desire(1, {"c0": BARE}).accepted
+    controller.wait_ready("c0", "True 1: Verified")
+    agent.behave({"match": "c0", "hang": "write"})
+    assert controller.desire(2, {"c0": B}, revert_in_ms=1500).accepted
+    controller.stop()
+    agent.behave()
+    wait_for("change", lambda: agent.holds("c0") == B, agent.said)
+
+
+def reason(agent: AgentProcess) -> str:
+    (scope,) = agent.status()["scopes"]
+    return str(scope["conditions"][0]["reason"])
+
+
+def test_a_change_after_which_the_controller_is_gone_is_undone(
+    agent: AgentProcess, controller: Controller
+) -> None:
+    cut_off(agent, controller)
+    wait_for("return", lambda: reason(agent) == "RevertedCutOff", agent.said)
+    assert agent.holds("c0") == BARE
+    agent.kill()
+    agent.start()
+    assert reason(agent) == "RevertedCutOff", "the latch outlives the agent"
+    again = Controller("controller-1", controller.port)
+    try:
+        wait_for("hello", lambda: again.hellos)
+        again.retry("c0")
+        again.wait_ready("c0", "True 2: Verified")
+        wait_for("proof", lambda: accepted(agent)["revert_in_s"] == 0.0)
+        assert agent.holds("c0") == B
+    finally:
+        again.stop()
+
+
+def accepted(agent: AgentProcess) -> dict[str, float]:
+    found: dict[str, float] = json.loads((agent.directory / "state" / "accepted.json").read_bytes())["body"]
+    return found
+
+
+def test_a_kill_does_not_make_it_forget_what_it_must_undo(
+    agent: AgentProcess, controller: Controller
+) -> None:
+    cut_off(agent, controller)
+    agent.kill()
+    agent.start()
+    wait_for("return", lambda: reason(agent) == "RevertedCutOff", agent.said)
+    assert agent.holds("c0") == BARE
+
+
+def test_a_change_stays_once_the_controller_is_reached_and_a_later_silence_undoes_nothing(
+    agent: AgentProcess, controller: Controller
+) -> None:
+    agent.start()
+    assert controller.desire(1, {"c0": BARE}, revert_in_ms=1500).accepted
+    wait_for("proof", lambda: accepted(agent)["revert_in_s"] == 0.0)
+    assert not list((agent.directory / "state" / "trials").iterdir())
+    controller.stop()
+    agent.kill()
+    agent.device.unlink()
+    agent.start()
+    # As after a reboot: what was accepted is put there again, and stays although no controller answers.
+    wait_for("lanes", lambda: agent.holds("c0") == BARE, agent.said)
+    wait_for("a look", lambda: reason(agent) == "InSync", agent.said)
+    assert agent.holds("c0") == BARE

@@ -19,7 +19,17 @@ from agentlab import NAMED, PORT, Killed, Lab, enforced
 from trafficd_agent.apply import SaveError
 from trafficd_agent.drivers.fake import FakeOptions
 from trafficd_agent.files import ScopeFiles
-from trafficd_agent.scope import Advanced, Drained, Granted, Noticed, Paused, Retried, ScopeState, Told
+from trafficd_agent.scope import (
+    Advanced,
+    Drained,
+    Granted,
+    Noticed,
+    Paused,
+    Reached,
+    Retried,
+    ScopeState,
+    Told,
+)
 from trafficd_topology.diff import Disruption
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Generation
@@ -39,14 +49,15 @@ def generation(text: str) -> Generation:
 
 
 def told(lab: Lab, words: list[str]) -> None:
-    """told GENERATION STATE [observe] | told GENERATION unknown"""
+    """told GENERATION STATE [observe] [revert=SECONDS] | told GENERATION unknown"""
+    lab.revert_s = next((float(w.split("=")[1]) for w in words if w.startswith("revert=")), 0.0)
     lab.generation = generation(words[0])
     mode = Mode.OBSERVE if "observe" in words else Mode.ENFORCE
     refusal = "element warp/1 is of a kind that this agent does not know" if words[1] == "unknown" else ""
     lab.accepted = enforced(NAMED.get(words[1], ()), mode, refusal)
     if lab.state is None:
         lab.state = ScopeState(lab.accepted, lab.limits)
-    lab.post(Told(lab.accepted, lab.generation))
+    lab.post(Told(lab.accepted, lab.generation, lab.revert_s))
 
 
 def header(lab: Lab, words: list[str]) -> None:
@@ -112,6 +123,11 @@ def drained(lab: Lab, words: list[str]) -> None:
     lab.post(Drained({"yes": True, "no": False, "unknown": None}[words[0]]))
 
 
+def reached(lab: Lab, words: list[str]) -> None:
+    lab.revert_s = 0.0
+    lab.post(Reached())
+
+
 COMMANDS: dict[str, Callable[[Lab, list[str]], None]] = {
     "told": told,
     "header": header,
@@ -127,6 +143,7 @@ COMMANDS: dict[str, Callable[[Lab, list[str]], None]] = {
     "resume": resume,
     "grant": grant,
     "drained": drained,
+    "reached": reached,
     "retry": lambda lab, _: lab.post(Retried()),
     "hold": lambda lab, _: setattr(lab, "held", True),
     "release": lambda lab, _: lab.release(),
