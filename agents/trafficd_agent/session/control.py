@@ -119,8 +119,8 @@ class ControlSession:
     async def reach(self) -> bool:
         """Whether a controller answers on a connection of its own, made now."""
         for address in self._addresses:
-            async with channel(address) as ch:
-                with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, TlsError):
+                async with self._dialer.channel(address) as ch:
                     # Ready means that the other side has sent the settings of HTTP/2.
                     await asyncio.wait_for(ch.channel_ready(), REACH_S)
                     return True
