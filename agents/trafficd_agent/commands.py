@@ -9,9 +9,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from trafficd_agent.app.drivers import DriverTable, bind
+from trafficd_agent.app.reset import Reset
 from trafficd_agent.apply import SaveError
 from trafficd_agent.config import default_config, parse_config
+from trafficd_agent.files import LockedError, locked
 from trafficd_agent.pause import PauseFiles
+from trafficd_topology.diff import Disruption
+from trafficd_topology.model import Problem
 
 
 class Code(IntEnum):
@@ -80,6 +85,62 @@ def resume(args: argparse.Namespace) -> Code:
     return Code.OK
 
 
+def _drivers(args: argparse.Namespace) -> DriverTable:
+    config, problems = default_config(), tuple[Problem, ...]()
+    if args.config is not None:
+        parsed, problems = parse_config(text(args.config))
+        config = parsed or config
+    drivers, more = bind(config)
+    if problems or more:
+        raise StopError(Code.USAGE, *(f"{args.config or 'settings'}: {p}" for p in (*problems, *more)))
+    return drivers
+
+
+def reset(args: argparse.Namespace) -> Code:
+    """Give back every port and fabric this node's agent wrote to."""
+    directory, drivers = state_dir(args), _drivers(args)
+    try:
+        with locked(directory):
+            return _reset(Reset(directory, drivers), args)
+    except (SaveError, LockedError) as e:
+        raise StopError(Code.FAILED, str(e)) from e
+
+
+def _reset(work: Reset, args: argparse.Namespace) -> Code:
+    ways = tuple(work.ways())
+    for way in ways:
+        say(
+            "\n".join(
+                [f"{way.scope} ({way.driver}): {way.problem or _count(way.steps)}", *_indented(way.steps)]
+            )
+        )
+    if not args.yes:
+        say(
+            "nothing was written: add --yes to do this"
+            if ways
+            else "nothing on this node was written by its agent"
+        )
+        return Code.OK
+    work.forget_desired()
+    failed = False
+    for back in work.give_back(Disruption.FABRIC_FLAP if args.allow_disruptive else Disruption.HITLESS):
+        failed |= bool(back.problem)
+        say(f"{back.scope}: {back.problem or 'as it was found, and forgotten'}")
+    if failed:
+        raise StopError(
+            Code.FAILED, "not everything is as it was found: act on what is said above and repeat"
+        )
+    return Code.OK
+
+
+def _count(steps: tuple[str, ...]) -> str:
+    return f"{len(steps)} steps back to what was found" if steps else "holds what was found"
+
+
+def _indented(steps: tuple[str, ...]) -> list[str]:
+    return [f"  {s}" for s in steps]
+
+
 def add(commands: Any) -> None:
     """Their command lines."""
     where = argparse.ArgumentParser(add_help=False)
@@ -87,7 +148,12 @@ def add(commands: Any) -> None:
     where.add_argument("--state-dir", help="where the agent keeps its state")
     one = commands.add_parser("pause", parents=[where], help="stop every write on this node")
     one.add_argument("--reason", default="", help="why, for whoever asks the agent for its status")
+    two = commands.add_parser("reset", parents=[where], help="put back what was there before the first write")
+    two.add_argument("--yes", action="store_true", help="do it; without, it is only shown")
+    two.add_argument(
+        "--allow-disruptive", action="store_true", help="also by steps that flap a link or a fabric"
+    )
     commands.add_parser("resume", parents=[where], help="allow writes again after pause")
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {"pause": pause, "resume": resume}
+COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {"pause": pause, "resume": resume, "reset": reset}

@@ -12,10 +12,12 @@ carries a checksum. One that cannot be trusted is moved aside and named in ``pro
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,26 @@ def remove(path: Path) -> None:
         raise SaveError(f"cannot remove {path}: {e.strerror}") from e
 
 
+class LockedError(Exception):
+    """The state directory is in use."""
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Nobody else uses the directory meanwhile; the kernel ends it with the process. Raises LockedError, SaveError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("ab")
+    except OSError as e:
+        raise SaveError(f"cannot use {directory}: {e.strerror}; correct its permissions") from e
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise LockedError(f"an agent runs on {directory}: stop it first") from e
+        yield
+
+
 def parse(text: bytes) -> Any:
     """A document's body. Raises ValueError, a few words, when it cannot be trusted."""
     try:
@@ -157,6 +179,10 @@ class Files:
     def keep_accepted(self, desired: Desired) -> None:
         """Raises SaveError."""
         save(self.directory / "accepted.json", _plain_desired(desired))
+
+    def forget_accepted(self) -> None:
+        """Raises SaveError."""
+        remove(self.directory / "accepted.json")
 
     def scope(self, scope: ScopeId) -> ScopeFiles:
         return ScopeFiles(self, scope)

@@ -21,9 +21,10 @@ from trafficd_agent.app.drain import keep_asking
 from trafficd_agent.app.drivers import DriverTable, take_inventory
 from trafficd_agent.app.http import HttpServer, Page, Pages, verdict
 from trafficd_agent.app.telemetry import Sampler
+from trafficd_agent.apply import SaveError
 from trafficd_agent.config import Config
 from trafficd_agent.drivers.tc_counters import LinkReader, TcReader
-from trafficd_agent.files import Files
+from trafficd_agent.files import Files, LockedError, locked
 from trafficd_agent.metrics.board import Board
 from trafficd_agent.metrics.page import CONTENT_TYPE, page
 from trafficd_agent.netlink.watch import TcWatch, What, hint
@@ -270,7 +271,11 @@ def run(plan: Plan) -> None:
         raise CannotStartError(
             f"cannot make {config.state_dir}: {e.strerror}; choose another with --state-dir"
         ) from e
-    asyncio.run(_main(plan))
+    try:
+        with locked(Path(config.state_dir)):
+            asyncio.run(_main(plan))
+    except (LockedError, SaveError) as e:
+        raise CannotStartError(str(e)) from e
 
 
 async def _main(plan: Plan) -> None:
