@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from trafficd.app.files import Content, offer_fabric, offer_policy
 from trafficd.app.restore import restored
+from trafficd.convert.revive import policy_source
 from trafficd.core.effects import (
     Accepted,
     Declined,
@@ -23,7 +25,10 @@ from trafficd.core.effects import (
     Publish,
     Refuse,
     SendDesired,
+    SendGrant,
     SendHeader,
+    SendPause,
+    SendRetry,
 )
 from trafficd.core.events import (
     Acknowledged,
@@ -31,22 +36,32 @@ from trafficd.core.events import (
     Gone,
     Hello,
     InventoryReported,
+    LeaveGiven,
+    PauseSet,
+    RetryAsked,
     RoleSet,
+    RolledBack,
+    RolloutSteered,
     Settle,
     StatusReported,
     Tick,
 )
 from trafficd.core.loop import step, unsaved
+from trafficd.core.memory import pick
 from trafficd.core.overview import overview
 from trafficd.core.plan import PlanOptions
+from trafficd.core.records import LogRecord, Origin
+from trafficd.core.rollout import Rollout
 from trafficd.core.state import ControlState, Saved
 from trafficd.server.policy import offer
+from trafficd_topology.diff import Disruption
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
     LinkLayer,
     NodeInventory,
     PortInventory,
+    Problem,
     Role,
     ScopeKind,
 )
@@ -55,11 +70,15 @@ from trafficd_topology.status import Condition, ConditionStatus, ConditionType, 
 
 DATA = Path(__file__).parent / "scenarios" / "controller" / "data"
 UUID = "controller-1"
-TRUE, FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 CONDITIONS = {
     "ready": (TRUE, TRUE, FALSE, TRUE),
     "drifted": (TRUE, TRUE, TRUE, FALSE),
     "failed": (TRUE, FALSE, FALSE, FALSE),
+    "pending": (UNKNOWN, UNKNOWN, UNKNOWN, FALSE),
+    "latched": (FALSE, FALSE, FALSE, FALSE),
+    "waiting": (FALSE, FALSE, FALSE, FALSE),
+    "busy": (FALSE, FALSE, FALSE, FALSE),
 }
 
 
@@ -68,12 +87,21 @@ def generation(text: str) -> Generation:
     return Generation(int(epoch), int(number))
 
 
+def _mark(rollout: Rollout, node: str) -> str:
+    if node in rollout.excused:
+        return "(excused)"
+    return "*" if node in rollout.admitted else ""
+
+
 class Machine:
     def __init__(self) -> None:
         self.saved = Saved(UUID, Generation(1, 0))
         self.state = self.fresh()
         self.now = 0.0
         self.full = False
+        self.held: dict[str, tuple[Generation, str]] = {}
+        self.sessions = 100
+        self.records: tuple[LogRecord, ...] = ()
         self.names: dict[str, str] = {"": "none"}
         self.last: dict[int, SendDesired | SendHeader] = {}
 
@@ -119,6 +147,29 @@ class Machine:
         node, session = self.who(who)
         yield from self.apply(Gone(session, node))
 
+    def do_ready(self, *nodes: str) -> Iterator[str]:
+        """These nodes, or all that are connected, acknowledge what they were told last and report it ready."""
+        for name in nodes or sorted(self.state.nodes):
+            session = self.state.nodes[name].session
+            if session is None or session not in self.last:
+                continue
+            who, ports = f"{name}#{session}", [p.name for p in self.state.nodes[name].inventory.ports]
+            self.held[name] = self.last[session].generation, self.last[session].digest
+            yield from self.do_ack(who)
+            yield from self.do_status(who, **dict.fromkeys(ports, "ready"))
+        yield from self.do_settle()
+
+    def do_reconnect(self) -> Iterator[str]:
+        """Every node that was ready once says hello in a new session, with what it holds; the answers are counted."""
+        answers = []
+        for name, (number, digest) in sorted(self.held.items()):
+            self.sessions += 1
+            inventory = self.inventory(name, "s0")
+            event = Hello(self.sessions, name, inventory, UUID, number, digest, boot_id="boot-1")
+            answers += [line.split()[0] for line in self.apply(event)]
+        yield " ".join(f"{answers.count(a)} {a}" for a in sorted(set(answers)))
+        yield from self.do_settle()
+
     def do_ack(self, who: str, refuse: str = "") -> Iterator[str]:
         node, session = self.who(who)
         sent = self.last[session]
@@ -128,7 +179,7 @@ class Machine:
         node, session = self.who(who)
         node_state = self.state.nodes[node]
         observed = node_state.acknowledged or Generation()
-        scopes = tuple(self.scope(name, CONDITIONS[how], observed) for name, how in ports.items())
+        scopes = tuple(self.scope(name, how, observed) for name, how in ports.items())
         yield from self.apply(StatusReported(session, node, scopes))
 
     def do_inventory(self, who: str, ports: str = "", subnets: str = "") -> Iterator[str]:
@@ -148,6 +199,50 @@ class Machine:
     def do_disk(self, how: str) -> Iterator[str]:
         self.full = how == "full"
         yield f"disk {how}"
+
+    def do_pause(self, reason: str = "") -> Iterator[str]:
+        yield from self.apply(PauseSet(True, reason, Origin("operator", 1)))
+
+    def do_resume(self) -> Iterator[str]:
+        yield from self.apply(PauseSet(False, "", Origin("operator", 1)))
+
+    def do_retry(self, *scopes: str) -> Iterator[str]:
+        yield from self.apply(RetryAsked(scopes, Origin("operator", 1)))
+
+    def do_allow(self, disruption: str, nodes: str = "1") -> Iterator[str]:
+        yield from self.apply(LeaveGiven(Disruption[disruption.upper()], int(nodes), Origin("operator", 1)))
+
+    def do_rollback(self, to: str = "") -> Iterator[str]:
+        entry = pick(self.state, generation(to) if to else None)
+        if isinstance(entry, Problem):
+            yield f"no entry: {entry.reason}"
+            return
+        sources = tuple(policy_source(s) for s in entry.sources)
+        yield from self.apply(RolledBack(entry, sources, Origin("operator", 1)))
+
+    def do_rollout(self, what: str) -> Iterator[str]:
+        yield from self.apply(RolloutSteered(what == "abort", Origin("operator", 1)))
+
+    def do_history(self) -> Iterator[str]:
+        for e in self.state.history:
+            told = "; ".join(f"{s.owner} {s.source} {'+'.join(s.names) or 'none'}" for s in e.sources)
+            yield f"{e.generation} {e.cause or '(before)'} {e.origin.who or '-'}: {told}"
+
+    def do_waves(self) -> Iterator[str]:
+        """How far the rollout is."""
+        r = self.state.rollout
+        if r is None:
+            yield "no rollout"
+            return
+        for i, wave in enumerate(r.waves, 1):
+            yield f"wave {i}: {', '.join(f'{n}{_mark(r, n)}' for n in wave)}"
+        why = f": {r.reason}" if r.reason else ""
+        yield f"{r.phase} at wave {r.wave + 1}{why}"
+
+    def do_log(self) -> Iterator[str]:
+        for r in self.records:
+            changed = f" {self.label(r.before)} -> {self.label(r.after)}" if r.before or r.after else ""
+            yield f"{r.origin.who or '-'}: {r.what} {r.subject}{changed} at {r.generation}"
 
     def do_restart(self) -> Iterator[str]:
         self.state = self.fresh()
@@ -191,15 +286,23 @@ class Machine:
         for effect in effects:
             yield self.text(effect)
 
-    def text(self, effect: Effect) -> str:
+    def text(self, effect: Effect) -> str:  # noqa: C901 - a table, written as match for its types
         match effect:
-            case Persist(saved):
+            case Persist(saved, records):
                 self.saved = saved
+                self.records += records
                 owners = ",".join(f"{'+'.join(p.names) or 'none'}({p.owner})" for p in saved.policies)
                 roles = ",".join(f"{r.host}={r.role}" for r in saved.roles)
                 return f"persist {saved.generation} policies={owners or '-'} roles={roles or '-'}"
-            case Greet(session, node):
-                return f"greet {node}#{session}"
+            case Greet(session, node, pause):
+                return f"greet {node}#{session}{' paused' if pause else ''}"
+            case SendPause(session, node, pause):
+                return f"send {node}#{session} {'pause: ' + pause.reason if pause else 'resume'}"
+            case SendRetry(session, node, scopes):
+                return f"send {node}#{session} retry {', '.join(f'{k} {n}' for k, n in scopes)}"
+            case SendGrant(session, w, number, ttl_s):
+                flap = w.disruption.name.lower()
+                return f"send {w.node}#{session} grant {w.kind} {w.name} {flap} {number} for {ttl_s:g} s"
             case Refuse(session, node, reason):
                 return f"refuse {node}#{session}: {reason}"
             case SendDesired(session, node, number, digest, scopes):
@@ -240,14 +343,22 @@ class Machine:
         fabrics = subnets.split(",") if subnets else []
         return NodeInventory(
             node,
-            tuple(PortInventory(n, LinkLayer.ETHERNET, 100_000_000, True, offers=offers) for n in names),
+            tuple(
+                PortInventory(
+                    n.rstrip("!"), LinkLayer.ETHERNET, 100_000_000, not n.endswith("!"), offers=offers
+                )
+                for n in names
+            ),
             tuple(FabricInventory(f, offers=(DriverOffer("opensm", True),)) for f in fabrics),
         )
 
     @staticmethod
-    def scope(name: str, how: tuple[ConditionStatus, ...], observed: Generation) -> ScopeStatus:
+    def scope(name: str, how: str, observed: Generation) -> ScopeStatus:
         conditions = tuple(
             Condition(kind, status, "Reported", observed_generation=observed.number)
-            for kind, status in zip(ConditionType, how, strict=True)
+            for kind, status in zip(ConditionType, CONDITIONS[how], strict=True)
         )
-        return ScopeStatus(ScopeKind.PORT, name, "tc", Mode.ENFORCE, observed, conditions)
+        status = ScopeStatus(ScopeKind.PORT, name, "tc", Mode.ENFORCE, observed, conditions)
+        if how in ("waiting", "busy"):
+            return replace(status, waiting_for=Disruption.LINK_FLAP, drained=how == "waiting")
+        return replace(status, latched=how == "latched")

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from trafficd.core.balance import Balance
 from trafficd.core.overview import overview
+from trafficd.core.rollout import Phase
 from trafficd.core.settle import withheld
 from trafficd.core.state import ControlState
 from trafficd_topology.model import NicKind
@@ -87,6 +88,20 @@ def _policies(state: ControlState) -> Iterator[Metric]:
     )
 
 
+def _orders(state: ControlState) -> Iterator[Metric]:
+    paused = float(state.pause is not None)
+    yield _gauge("paused", "1 while the controller has stopped every write.", (), [((), paused)])
+    scopes = sum(s.paused for n in state.nodes.values() for s in n.scopes)
+    yield _gauge("scopes_paused", "Scopes whose agents say that they write nothing.", (), [((), scopes)])
+    phase = "" if state.rollout is None else state.rollout.phase.value
+    yield _gauge(
+        "rollout_phase",
+        "1 for the phase that a rollout is in; 0 everywhere while none is under way.",
+        ("phase",),
+        [((p.value,), float(p.value == phase)) for p in Phase],
+    )
+
+
 def _nodes(state: ControlState) -> Iterator[Metric]:
     connected = sum(n.session is not None for n in state.nodes.values())
     refused = len({r.node for r in state.refusals})
@@ -135,6 +150,7 @@ def _balances(balances: tuple[KindBalance, ...]) -> Iterator[Metric]:
 def families(view: View) -> Iterator[Metric]:
     """Every family that is computed at the scrape."""
     yield from _policies(view.state)
+    yield from _orders(view.state)
     yield from _nodes(view.state)
     yield from _drift(view.state)
     yield from _balances(view.balances)

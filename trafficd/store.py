@@ -12,11 +12,14 @@ import json
 import os
 import socket
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from trafficd.convert.stored import history_of, history_row, log_of, log_row, operations, put_operations
+from trafficd.core.records import LogRecord
 from trafficd.core.state import Owner, RoleOverride, Saved, SavedFabric, SavedPolicy
 from trafficd_topology.model import Role
 from trafficd_topology.status import Generation
@@ -32,6 +35,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE digest (node TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT",
     ),
     ("CREATE TABLE writer (subnet TEXT PRIMARY KEY, node TEXT NOT NULL) STRICT",),
+    (
+        "CREATE TABLE operation (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        """CREATE TABLE history (position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
+           who TEXT NOT NULL, at_ns INTEGER NOT NULL, cause TEXT NOT NULL, sources TEXT NOT NULL) STRICT""",
+        """CREATE TABLE log (number INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, who TEXT NOT NULL,
+           what TEXT NOT NULL, subject TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
+           epoch INTEGER NOT NULL, generation INTEGER NOT NULL) STRICT""",
+        """CREATE TRIGGER log_stays_whole BEFORE DELETE ON log
+           BEGIN SELECT RAISE(ABORT, 'the log is only added to'); END""",
+        """CREATE TRIGGER log_stays_true BEFORE UPDATE ON log
+           BEGIN SELECT RAISE(ABORT, 'the log is only added to'); END""",
+    ),
 )
 """Statements that lead from schema version i to i + 1; the version is PRAGMA user_version."""
 APPLICATION_ID = 0x74726466
@@ -75,15 +90,38 @@ class Store:
             self._last = _load(self._db, row)
             return self._last
 
-    def save(self, saved: Saved) -> None:
-        """Commit durably; on StoreError the file still holds what it held before."""
+    def save(self, saved: Saved, records: Sequence[LogRecord] = ()) -> None:
+        """Commit durably, and add to the log; on StoreError the file still holds what it held before."""
         with _translated(self._path), _transaction(self._db):
             _write(self._db, self._last, saved)
+            self._db.executemany(
+                "INSERT INTO log (at_ns, who, what, subject, before, after, epoch, generation) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [log_row(r, time.time_ns()) for r in records],
+            )
         self._last = saved
 
     def close(self) -> None:
         self._db.close()
         os.close(self._lock)
+
+
+def read_log(path: Path, limit: int) -> tuple[tuple[int, LogRecord], ...]:
+    """The newest lines of the log with their numbers, the newest first. Raises StoreError.
+
+    By a connection of its own, so that any thread may ask while the file is in use.
+    """
+    with _translated(path):
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+        try:
+            rows = db.execute(
+                "SELECT number, at_ns, who, what, subject, before, after, epoch, generation FROM log "
+                "ORDER BY number DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        finally:
+            db.close()
+    return tuple((row[0], log_of(row[1:])) for row in rows)
 
 
 @contextmanager
@@ -196,7 +234,10 @@ def _load(db: sqlite3.Connection, identity: tuple[str, int, int]) -> Saved:
     policies = db.execute("SELECT owner, source, digest, text, names FROM policy ORDER BY position")
     fabric = db.execute("SELECT digest, text FROM fabric").fetchone()
     roles = db.execute("SELECT host, role, base FROM role ORDER BY host")
-    return Saved(
+    history = db.execute(
+        "SELECT epoch, number, who, at_ns, cause, sources FROM history ORDER BY position"
+    ).fetchall()
+    saved = Saved(
         identity[0],
         Generation(identity[1], identity[2]),
         tuple(SavedPolicy(Owner(o), s, d, t, tuple(json.loads(n))) for o, s, d, t, n in policies),
@@ -204,7 +245,9 @@ def _load(db: sqlite3.Connection, identity: tuple[str, int, int]) -> Saved:
         tuple(RoleOverride(host, Role(role), Role(base)) for host, role, base in roles),
         tuple(db.execute("SELECT node, digest FROM digest ORDER BY node")),
         tuple(db.execute("SELECT subnet, node FROM writer ORDER BY subnet")),
+        history=tuple(history_of(row) for row in history),
     )
+    return put_operations(saved, dict(db.execute("SELECT name, value FROM operation")))
 
 
 def _write(db: sqlite3.Connection, before: Saved | None, after: Saved) -> None:
@@ -227,6 +270,10 @@ def _write(db: sqlite3.Connection, before: Saved | None, after: Saved) -> None:
         _replace(db, "digest", list(after.digests))
     if before is None or before.writers != after.writers:
         _replace(db, "writer", list(after.writers))
+    if before is None or before.history != after.history:
+        _replace(db, "history", [history_row(i, e) for i, e in enumerate(after.history)])
+    if before is None or operations(before) != operations(after):
+        _replace(db, "operation", operations(after))
 
 
 def _replace(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -97,7 +97,7 @@ class ControlLoop:
             if not isinstance(effect, Persist):
                 continue
             try:
-                self._store.save(effect.saved)
+                self._store.save(effect.saved, effect.records)
             except StoreError as e:
                 log.error("%s", e)  # noqa: TRY400 - the operator wants the sentence, not where it was raised
                 after, effects = unsaved(self._state, event, str(e))

@@ -12,7 +12,13 @@ from typing import Any
 
 import grpc
 
-from trafficd.api.v1 import agent_pb2_grpc, audit_pb2_grpc, fabric_pb2_grpc, policy_pb2_grpc
+from trafficd.api.v1 import (
+    agent_pb2_grpc,
+    audit_pb2_grpc,
+    fabric_pb2_grpc,
+    operation_pb2_grpc,
+    policy_pb2_grpc,
+)
 from trafficd.app.control import ControlLoop
 from trafficd.app.files import offer_fabric, offer_policy
 from trafficd.app.grpcserver import listen, new_server
@@ -31,9 +37,10 @@ from trafficd.server.agents import AgentServicer, Terms
 from trafficd.server.audit import AuditServicer
 from trafficd.server.fabric import FabricServicer
 from trafficd.server.health import add_health, set_serving
+from trafficd.server.operation import OperationServicer
 from trafficd.server.policy import PolicyServicer
 from trafficd.server.sessions import Sessions
-from trafficd.store import Store
+from trafficd.store import Store, read_log
 from trafficd.web import Pages, WebServer
 from trafficd_topology.qos.render import CONTROL_PORTS
 
@@ -43,7 +50,9 @@ STUCK_S = 10.0
 """A loop that has not turned for this long is reported by /healthz."""
 GRACE_S = 1.0
 """How long running calls may take to end when the controller stops."""
-SERVICES = tuple(f"trafficd.api.v1.{name}Service" for name in ("Agent", "Audit", "Fabric", "Path", "Policy"))
+SERVICES = tuple(
+    f"trafficd.api.v1.{name}Service" for name in ("Agent", "Audit", "Fabric", "Operation", "Path", "Policy")
+)
 
 
 class Controller:
@@ -129,6 +138,8 @@ class Controller:
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
         policies = PolicyServicer(self.control, self._heard.ages_s)
         policy_pb2_grpc.add_PolicyServiceServicer_to_server(policies, server)
+        operations = OperationServicer(self.control, lambda limit: read_log(self._config.state, limit))
+        operation_pb2_grpc.add_OperationServiceServicer_to_server(operations, server)
         fabric_pb2_grpc.add_FabricServiceServicer_to_server(FabricServicer(self.control), server)
         audits = AuditServicer(self.control, self._paths.telemetry)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audits, server)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trafficd.core.events import Event, FabricOffered, PolicyOffered
+from trafficd.core.records import Origin
 from trafficd.core.state import Owner
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.fabric import parse_fabric
@@ -78,14 +79,16 @@ def offer_policy(source: str, content: Content) -> PolicyOffered:
     policies, problems = (None, ()) if content.problem else parse_policies(content.data)
     if content.problem:
         problems = (Problem("", "", content.problem),)
-    return PolicyOffered(Owner.FILE, source, content.digest, content.text, policies, problems)
+    origin = Origin(f"file {source}", time.time_ns())
+    return PolicyOffered(Owner.FILE, source, content.digest, content.text, policies, problems, origin=origin)
 
 
 def offer_fabric(source: str, content: Content) -> FabricOffered:
     spec, problems = (None, ()) if content.problem else parse_fabric(content.data)
     if content.problem:
         problems = (Problem("", "", content.problem),)
-    return FabricOffered(source, content.digest, content.text, spec, problems)
+    origin = Origin(f"file {source}", time.time_ns())
+    return FabricOffered(source, content.digest, content.text, spec, problems, origin)
 
 
 Offer = Callable[[str, Content], Event]

@@ -17,14 +17,29 @@ EPILOG = (
 
 
 def _parser() -> argparse.ArgumentParser:
-    from trafficd.cli import apply, audit, certs, check, doctor, marking, recommend, serve, status, topology  # noqa: PLC0415 - see main
+    from trafficd.cli import (  # noqa: PLC0415 - see main
+        apply,
+        audit,
+        certs,
+        check,
+        doctor,
+        marking,
+        pause,
+        plan,
+        recommend,
+        rollout,
+        serve,
+        status,
+        topology,
+    )
 
     parser = argparse.ArgumentParser(
         prog="trafficd", description="Network traffic manager for LLM inference clusters.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, check, audit, doctor, apply, status, recommend, marking, topology, certs):
+    looks = (check, audit, doctor, plan, status, recommend, marking, topology)
+    for module in (serve, *looks, apply, pause, rollout, certs):
         module.add(subparsers)
     return parser
 

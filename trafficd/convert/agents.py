@@ -6,15 +6,18 @@ from trafficd.api.v1 import agent_pb2
 from trafficd.convert.words import (
     condition,
     condition_message,
+    disruption,
+    disruption_message,
     element_message,
     generation,
     generation_message,
     number,
     word,
 )
-from trafficd.core.effects import SendDesired, SendHeader
+from trafficd.core.effects import SendDesired, SendGrant, SendHeader, SendRetry
 from trafficd.core.events import Acknowledged, Hello, InventoryReported, StatusReported
 from trafficd.core.plan import ScopePlan
+from trafficd.core.records import Pause
 from trafficd_topology.diff import FieldDifference
 from trafficd_topology.model import (
     DriverOffer,
@@ -74,11 +77,16 @@ def scope_status(message: agent_pb2.ScopeStatus) -> ScopeStatus:
         drifts=message.drifts,
         drift_cause=message.drift_cause,
         apply_seconds=message.apply_seconds,
+        paused=message.paused,
+        waiting_for=disruption(message.waiting_for),
+        waiting_steps=tuple(message.waiting_steps),
+        drained=message.drained if message.HasField("drained") else None,
+        latched=message.latched,
     )
 
 
 def scope_status_message(status: ScopeStatus) -> agent_pb2.ScopeStatus:
-    return agent_pb2.ScopeStatus(
+    message = agent_pb2.ScopeStatus(
         kind=number(status.kind),
         name=status.name,
         driver=status.driver,
@@ -95,7 +103,14 @@ def scope_status_message(status: ScopeStatus) -> agent_pb2.ScopeStatus:
         drifts=status.drifts,
         drift_cause=status.drift_cause,
         apply_seconds=status.apply_seconds,
+        paused=status.paused,
+        waiting_for=None if status.waiting_for is None else disruption_message(status.waiting_for),
+        waiting_steps=status.waiting_steps,
+        latched=status.latched,
     )
+    if status.drained is not None:
+        message.drained = status.drained
+    return message
 
 
 def inventory(node: str, message: agent_pb2.InventoryReport) -> NodeInventory:
@@ -186,6 +201,34 @@ def desired_message(effect: SendDesired, uuid: str) -> agent_pb2.ControlResponse
             digest=effect.digest,
             scopes=[_scope_message(s) for s in effect.scopes],
             controller_uuid=uuid,
+            revert_in_ms=round(effect.revert_in_s * 1000),
+        )
+    )
+
+
+def pause_message(pause: Pause | None, uuid: str) -> agent_pb2.ControlResponse:
+    """None lifts it."""
+    told = agent_pb2.Pause(controller_uuid=uuid, paused=pause is not None)
+    if pause is not None:
+        by = f"{pause.origin.who}: " if pause.origin.who else ""
+        told.reason = f"{by}{pause.reason or 'no reason given'}"
+    return agent_pb2.ControlResponse(pause=told)
+
+
+def retry_message(effect: SendRetry, uuid: str) -> agent_pb2.ControlResponse:
+    scopes = [agent_pb2.ScopeRef(kind=number(kind), name=name) for kind, name in effect.scopes]
+    return agent_pb2.ControlResponse(retry=agent_pb2.Retry(controller_uuid=uuid, scopes=scopes))
+
+
+def grant_message(effect: SendGrant, uuid: str) -> agent_pb2.ControlResponse:
+    return agent_pb2.ControlResponse(
+        grant=agent_pb2.Grant(
+            controller_uuid=uuid,
+            kind=number(effect.waiting.kind),
+            name=effect.waiting.name,
+            generation=generation_message(effect.generation),
+            disruption=disruption_message(effect.waiting.disruption),
+            ttl_ms=round(effect.ttl_s * 1000),
         )
     )
 

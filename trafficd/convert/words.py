@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from trafficd.api.v1 import agent_pb2, qos_pb2
-from trafficd_topology.diff import Element
+from trafficd_topology.diff import Disruption, Element
 from trafficd_topology.model import LinkLayer, NicKind, Problem, Role, ScopeKind
 from trafficd_topology.qos.kinds import KINDS
 from trafficd_topology.qos.lanes import Mode
@@ -45,6 +45,23 @@ def number(word: StrEnum) -> Any:
 def word(kind: type[StrEnum], value: int, otherwise: Any) -> Any:
     """The domain word for a message's number; ``otherwise`` for unspecified and for what a newer peer may send."""
     return _WORD.get((kind, value), otherwise)
+
+
+_DISRUPTIONS = {
+    Disruption.HITLESS: agent_pb2.DISRUPTION_HITLESS,
+    Disruption.LINK_FLAP: agent_pb2.DISRUPTION_LINK_FLAP,
+    Disruption.FABRIC_FLAP: agent_pb2.DISRUPTION_FABRIC_FLAP,
+}
+
+
+def disruption_message(value: Disruption) -> agent_pb2.Disruption:
+    return _DISRUPTIONS[value]
+
+
+def disruption(value: int) -> Disruption | None:
+    """None for unspecified; what a newer peer may send is the worst there is."""
+    known = {int(v): k for k, v in _DISRUPTIONS.items()}
+    return known.get(value, Disruption.FABRIC_FLAP) if value else None
 
 
 def generation_message(value: Generation) -> agent_pb2.Generation:

@@ -11,24 +11,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trafficd.core.plan import ScopePlan
+from trafficd.core.records import LogRecord, Pause
+from trafficd.core.slots import Waiting
 from trafficd.core.state import Saved
-from trafficd_topology.model import Problem
+from trafficd_topology.model import Problem, ScopeKind
 from trafficd_topology.status import Generation
 
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Commit durably, then go on."""
+    """Commit durably, then go on. ``records`` are appended to the audit log in the same commit."""
 
     saved: Saved
+    records: tuple[LogRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Greet:
-    """Serve this session."""
+    """Serve this session; ``pause`` when every write is stopped."""
 
     session: int
     node: str
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class SendDesired:
     generation: Generation
     digest: str
     scopes: tuple[ScopePlan, ...]
+    revert_in_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,36 @@ class SendHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class SendPause:
+    """Stop every write, or (``pause`` is None) write again."""
+
+    session: int
+    node: str
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendRetry:
+    """Try these scopes again, as (kind, name)."""
+
+    session: int
+    node: str
+    scopes: tuple[tuple[ScopeKind, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendGrant:
+    """Leave for the disruptive steps of one scope, for ``ttl_s`` seconds."""
+
+    session: int
+    waiting: Waiting
+    generation: Generation
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """The offer is in force; ``what`` is policy, fabric or role."""
+    """The offer is in force; ``what`` is policy, fabric, role, pause, retry, leave, rollback or rollout."""
 
     what: str
     source: str
@@ -98,4 +131,17 @@ class Publish:
     """What the path engine's snapshot is made of (fabric, roles, policies, inventories) has changed."""
 
 
-Effect = Persist | Greet | Refuse | SendDesired | SendHeader | Accepted | Declined | Publish
+Effect = (
+    Persist
+    | Greet
+    | Refuse
+    | SendDesired
+    | SendHeader
+    | SendPause
+    | SendRetry
+    | SendGrant
+    | Accepted
+    | Declined
+    | Publish
+)
+Effects = tuple[Effect, ...]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trafficd.core.state import Owner
+from trafficd.core.records import NOBODY, Origin
+from trafficd.core.state import HistoryEntry, Owner, PolicySource
+from trafficd_topology.diff import Disruption
 from trafficd_topology.model import FabricSpec, NodeInventory, Problem, Role
 from trafficd_topology.qos.policy import PolicySet
 from trafficd_topology.status import Generation, ScopeStatus
@@ -78,6 +80,7 @@ class PolicyOffered:
     policies: PolicySet | None
     problems: tuple[Problem, ...] = ()
     remove: tuple[str, ...] = ()
+    origin: Origin = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,57 @@ class FabricOffered:
     text: str
     spec: FabricSpec | None
     problems: tuple[Problem, ...] = ()
+    origin: Origin = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
 class RoleSet:
     host: str
     role: Role
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSet:
+    """Stop every write of every agent, or let them write again."""
+
+    paused: bool
+    reason: str
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """Try latched scopes again: nodes, or node/scope; empty means all of them."""
+
+    scopes: tuple[str, ...]
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveGiven:
+    """The operator allows disruptive steps of the change in force, on that many nodes at once."""
+
+    disruption: Disruption
+    max_nodes: int
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Put the policies of an older entry in force again; ``sources`` are its texts, parsed."""
+
+    entry: HistoryEntry
+    sources: tuple[PolicySource, ...]
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSteered:
+    """Go on with a halted rollout, or (``abort``) put what was in force before it back everywhere."""
+
+    abort: bool
+    origin: Origin = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +164,11 @@ Event = (
     | PolicyOffered
     | FabricOffered
     | RoleSet
+    | PauseSet
+    | RetryAsked
+    | LeaveGiven
+    | RolledBack
+    | RolloutSteered
     | Settle
     | Tick
 )

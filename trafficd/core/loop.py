@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trafficd.core.effects import Blame, Declined, Greet, Refuse
+from trafficd.core.effects import Blame, Declined, Effects, Greet, Persist, Refuse
 from trafficd.core.events import (
     Acknowledged,
     Event,
@@ -26,15 +26,23 @@ from trafficd.core.events import (
     Gone,
     Hello,
     InventoryReported,
+    LeaveGiven,
+    PauseSet,
     PolicyOffered,
+    RetryAsked,
     RoleSet,
+    RolledBack,
+    RolloutSteered,
     Settle,
     StatusReported,
     Tick,
 )
 from trafficd.core.offers import Step, decline, on_fabric, on_policy, on_role
-from trafficd.core.settle import address, settle
+from trafficd.core.operate import on_leave, on_pause, on_retry, on_rollback, on_steer, pauses
+from trafficd.core.records import Pause
+from trafficd.core.settle import address
 from trafficd.core.state import ControlState, Gap, NodeState, Refusal
+from trafficd.core.turn import moved
 from trafficd_topology.model import Problem
 
 RESEND_S = 30.0
@@ -43,7 +51,7 @@ REFUSAL_S = 60.0
 """How long a refused session is remembered after its last attempt."""
 
 
-def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901 - a table, written as match for its types
+def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901, PLR0912 - a table, written as match for its types
     """One event. Returns the state after it and what must be done about it, in order."""
     match event:
         case Hello():
@@ -62,8 +70,18 @@ def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901 -
             return on_fabric(state, event, now)
         case RoleSet():
             return on_role(state, event, now)
+        case PauseSet():
+            return on_pause(state, event)
+        case RetryAsked():
+            return on_retry(state, event)
+        case LeaveGiven():
+            return on_leave(state, event)
+        case RolledBack():
+            return on_rollback(state, event, now)
+        case RolloutSteered():
+            return on_steer(state, event, now)
         case Settle():
-            return settle(state, now) if state.stale else (state, ())
+            return moved(state, now)
         case Tick():
             return _on_tick(state, now)
 
@@ -78,8 +96,20 @@ def unsaved(state: ControlState, event: Event, reason: str) -> Step:
             return decline(state, Declined("fabric", source, (problem,), Blame.STORE))
         case RoleSet():
             return decline(state, Declined("role", "", (problem,), Blame.STORE))
+        case PauseSet(paused=True):
+            return _paused_unsaved(state, event, reason)
+        case PauseSet() | RetryAsked() | LeaveGiven() | RolledBack() | RolloutSteered():
+            return decline(state, Declined("order", "", (problem,), Blame.STORE))
     # Settle and Tick: the plan waits, and the next tick tries again.
     return replace(state, stale=True, trouble=reason), ()
+
+
+def _paused_unsaved(state: ControlState, event: PauseSet, reason: str) -> Step:
+    """A pause is obeyed even if it cannot be kept: it stops things, and whoever asked for it is told."""
+    after = replace(state, pause=Pause(event.reason, event.origin))
+    text = f"every write is paused, until this controller restarts: {reason}"
+    declined = Declined("pause", "", (Problem("", "", text),), Blame.STORE)
+    return after, (*pauses(after), declined)
 
 
 def _on_hello(state: ControlState, event: Hello, now: float) -> Step:
@@ -96,7 +126,7 @@ def _on_hello(state: ControlState, event: Hello, now: float) -> Step:
         stale=state.stale or before is None or before.inventory != event.inventory,
     )
     state, messages = (state, ()) if state.stale else address(state, now)
-    return state, (Greet(event.session, event.node), *messages)
+    return state, (Greet(event.session, event.node, state.pause), *messages)
 
 
 def _refusal(state: ControlState, event: Hello) -> str:
@@ -191,9 +221,15 @@ def _on_tick(state: ControlState, now: float) -> Step:
     late = {n.name: _again(n) for n in state.nodes.values() if _unheard(state, n, now)}
     if late:
         state = replace(state, nodes={**state.nodes, **late})
-    if state.stale:
-        return settle(state, now)
-    return address(state, now) if late else (state, ())
+    state, messages = address(state, now) if late and not state.stale else (state, ())
+    after, effects = moved(state, now)
+    return after, _in_order(messages, effects)
+
+
+def _in_order(messages: Effects, effects: Effects) -> Effects:
+    """What is sent again comes after what must be saved first."""
+    first = tuple(e for e in effects if isinstance(e, Persist))
+    return (*first, *messages, *(e for e in effects if not isinstance(e, Persist)))
 
 
 def _again(node: NodeState) -> NodeState:

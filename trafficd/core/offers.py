@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from trafficd.core.effects import Accepted, Blame, Declined, Persist, Publish
+from trafficd.core.effects import Accepted, Blame, Declined, Effects, Persist, Publish
 from trafficd.core.events import FabricOffered, PolicyOffered, RoleSet
+from trafficd.core.memory import note_of, remembered
 from trafficd.core.plan import Plan
-from trafficd.core.settle import Effects, commit, make_plan
+from trafficd.core.records import Origin
+from trafficd.core.settle import commit, make_plan, plan_of
+from trafficd.core.start import started
 from trafficd.core.state import (
     ControlState,
     FabricSource,
@@ -41,18 +44,35 @@ def _taken(state: ControlState, source: str) -> ControlState:
     return replace(state, rejected=tuple(r for r in state.rejected if r.source != source))
 
 
-def adopt(before: ControlState, after: ControlState, accepted: Accepted, now: float) -> Step:
-    """Put a changed state in force if a plan can be made of it; everything is saved before anything is sent."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be put in force, who asked for it, and the name it gets in the history."""
+
+    state: ControlState
+    accepted: Accepted
+    origin: Origin
+    cause: str
+
+
+def adopt(before: ControlState, change: Change, now: float) -> Step:
+    """Put a changed state in force if a plan can be made of it; everything is saved before anything is sent.
+
+    Leave for disruptive steps was for the change before this one.
+    """
+    after, accepted = replace(change.state, leave=None), change.accepted
     made = make_plan(after)
     if made is not None and made.problems:
         return decline(before, Declined(accepted.what, accepted.source, made.problems))
     state, effects = commit(_taken(replace(after, plan=made), accepted.source), now)
+    state = replace(state, history=remembered(before, state, change.origin, change.cause))
     rest = tuple(e for e in effects if not isinstance(e, Persist | Publish))
     done = replace(accepted, generation=state.generation)
-    return state, (Persist(saved(state)), done, *rest, Publish())
+    record = note_of(before, state, done, change.origin)
+    return state, (Persist(saved(state), (record,)), done, *rest, Publish())
 
 
-def _behind(state: ControlState, what: str, source: str) -> Declined | None:
+def behind(state: ControlState, what: str, source: str) -> Declined | None:
+    """Why nothing can be changed at all while agents are ahead of us."""
     if state.gap is None:
         return None
     return Declined(what, source, (Problem("", "", str(state.gap)),), Blame.CONFLICT)
@@ -64,11 +84,39 @@ def on_policy(state: ControlState, event: PolicyOffered, now: float) -> Step:
     if declined is not None:
         return decline(state, declined)
     accepted = Accepted("policy", event.source, state.generation)
-    if event.owner is Owner.FILE and any(
-        s.owner is Owner.FILE and s.digest == event.digest and not s.broken for s in state.policies
-    ):
+    if _known(state, event):
         return _taken(state, event.source), (accepted,)
-    return adopt(state, replace(state, policies=_with_offer(state, event)), accepted, now)
+    if busy := _under_way(state, event.source):
+        return decline(state, busy)
+    after = _offered(state, event)
+    new = plan_of(after, after.policies)
+    if new is not None and new.problems:
+        return decline(state, Declined("policy", event.source, new.problems))
+    rollout = None if event.policies is None else event.policies.rollout
+    after = started(state, after, rollout, new)
+    return adopt(state, Change(after, accepted, event.origin, event.owner.value), now)
+
+
+def _known(state: ControlState, event: PolicyOffered) -> bool:
+    """Whether a file says what is in force already, or what was rolled back."""
+    if event.owner is not Owner.FILE:
+        return False
+    if state.override is not None:
+        return state.override.digest == event.digest
+    return any(s.owner is Owner.FILE and s.digest == event.digest and not s.broken for s in state.policies)
+
+
+def _offered(state: ControlState, event: PolicyOffered) -> ControlState:
+    override = None if event.owner is Owner.FILE else state.override
+    return replace(state, policies=_with_offer(state, event), override=override)
+
+
+def _under_way(state: ControlState, source: str) -> Declined | None:
+    if state.rollout is None:
+        return None
+    at = f"wave {state.rollout.wave + 1} of {len(state.rollout.waves)}"
+    text = f"a rollout is under way ({at}): wait until it is done, or end it with trafficd rollout abort"
+    return Declined("policy", source, (Problem("", "", text),), Blame.CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +131,16 @@ def preview(state: ControlState, event: PolicyOffered) -> Preview:
     """Judge and plan an offer, and change nothing."""
     if declined := _judge_policy(state, event):
         return Preview(declined.problems)
-    made = make_plan(replace(state, policies=_with_offer(state, event)))
+    after = _offered(state, event)
+    made = plan_of(after, after.policies)
     return Preview(() if made is None else made.problems, made)
 
 
 def _judge_policy(state: ControlState, event: PolicyOffered) -> Declined | None:
     if event.policies is None:
         return Declined("policy", event.source, event.problems)
-    if behind := _behind(state, "policy", event.source):
-        return behind
+    if declined := behind(state, "policy", event.source):
+        return declined
     names = [p.name for p in event.policies.policies]
     problems = [
         *(
@@ -125,7 +174,8 @@ def _unremovable(state: ControlState, name: str) -> Problem | None:
 def _with_offer(state: ControlState, event: PolicyOffered) -> tuple[PolicySource, ...]:
     """The sources after the offer: a file replaces the file's; the API's newer text takes over the names in it."""
     offered: tuple[Policy, ...] = () if event.policies is None else event.policies.policies
-    new = PolicySource(event.owner, event.source, event.digest, event.text, offered)
+    rollout = None if event.policies is None else event.policies.rollout
+    new = PolicySource(event.owner, event.source, event.digest, event.text, offered, rollout=rollout)
     if event.owner is Owner.FILE:
         return (*(s for s in state.policies if s.owner is not Owner.FILE), new)
     ended = new.names | set(event.remove)
@@ -148,11 +198,11 @@ def on_fabric(state: ControlState, event: FabricOffered, now: float) -> Step:
     accepted = Accepted("fabric", event.source, state.generation)
     if state.fabric is not None and state.fabric.digest == event.digest and not state.fabric.broken:
         return _taken(state, event.source), (accepted,)
-    if behind := _behind(state, "fabric", event.source):
-        return decline(state, behind)
+    if declined := behind(state, "fabric", event.source):
+        return decline(state, declined)
     source = FabricSource(event.digest, event.text, event.spec)
     after = replace(state, fabric=source, roles=_roles_kept(state.roles, event.spec))
-    return adopt(state, after, accepted, now)
+    return adopt(state, Change(after, accepted, event.origin, "fabric"), now)
 
 
 def _roles_kept(roles: tuple[RoleOverride, ...], spec: FabricSpec) -> tuple[RoleOverride, ...]:
@@ -168,9 +218,9 @@ def on_role(state: ControlState, event: RoleSet, now: float) -> Step:
     if host is None:
         problem = Problem("host", event.host, "there is no host of this name in the fabric file")
         return decline(state, Declined("role", "", (problem,), Blame.UNKNOWN))
-    if behind := _behind(state, "role", ""):
-        return decline(state, behind)
+    if declined := behind(state, "role", ""):
+        return decline(state, declined)
     others = tuple(r for r in state.roles if r.host != event.host)
     changed = () if event.role is host.role else (RoleOverride(event.host, event.role, host.role),)
     after = replace(state, roles=tuple(sorted(others + changed)))
-    return adopt(state, after, Accepted("role", "", state.generation), now)
+    return adopt(state, Change(after, Accepted("role", "", state.generation), event.origin, "role"), now)

@@ -36,7 +36,7 @@ def status_of(node: NodeState, kind: ScopeKind, name: str) -> ScopeStatus | None
     return next((s for s in node.scopes if (s.kind, s.name) == (kind, name)), None)
 
 
-def _current(state: ControlState, node: NodeState, scope: ScopePlan) -> ScopeStatus | None:
+def current(state: ControlState, node: NodeState, scope: ScopePlan) -> ScopeStatus | None:
     """What the agent says of this scope as it is wanted now; None while it has not said anything about that."""
     if node.session is None or node.holds != state.digests.get(node.name):
         return None
@@ -49,7 +49,7 @@ def _current(state: ControlState, node: NodeState, scope: ScopePlan) -> ScopeSta
 def _scopes(state: ControlState) -> Iterator[_Scope]:
     for name in sorted(state.nodes):
         for scope in state.plan.of(name) if state.plan else ():
-            yield _Scope(f"{name}/{scope.name}", scope, _current(state, state.nodes[name], scope))
+            yield _Scope(f"{name}/{scope.name}", scope, current(state, state.nodes[name], scope))
 
 
 def _uncovered(state: ControlState) -> tuple[PortKey, ...]:
@@ -114,6 +114,7 @@ def _notes(state: ControlState, scopes: tuple[_Scope, ...]) -> Iterator[str]:
         yield reason
     if state.trouble:
         yield state.trouble
+    yield from _steered(state)
     yield from (f"{r.source} was refused and what it replaces stays in force" for r in state.rejected)
     yield from (r.reason for r in state.refusals)
     for name in sorted(state.nodes):
@@ -128,6 +129,20 @@ def _notes(state: ControlState, scopes: tuple[_Scope, ...]) -> Iterator[str]:
         yield from state.plan.notes
     if any(s.plan.driver == "tc" for s in scopes):
         yield TC_NOTE
+
+
+def _steered(state: ControlState) -> Iterator[str]:
+    """What an operator ordered and has not lifted, and how far a rollout is."""
+    if state.pause is not None:
+        by = f" by {state.pause.origin.who}" if state.pause.origin.who else ""
+        yield f"every write is paused{by} ({state.pause.reason or 'no reason given'}): lift it with trafficd resume"
+    if state.override is not None:
+        o = state.override
+        yield f"{o.source} was rolled back to generation {o.restored}: it stays so until the file changes"
+    if state.rollout is not None:
+        r = state.rollout
+        why = f": {r.reason}" if r.reason else ""
+        yield f"a rollout is {r.phase} at wave {r.wave + 1} of {len(r.waves)}{why}"
 
 
 def _kinds_unknown(state: ControlState) -> Iterator[str]:

@@ -11,14 +11,12 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from trafficd.core.effects import Effect, Persist, Publish, SendDesired, SendHeader
+from trafficd.core.effects import Effect, Effects, Persist, Publish, SendDesired, SendHeader
 from trafficd.core.plan import Plan, ScopePlan, plan
-from trafficd.core.state import ControlState, NodeState, saved
+from trafficd.core.state import ControlState, NodeState, PolicySource, saved
 from trafficd_topology.diff import render
 from trafficd_topology.model import NodeInventory, ScopeKind
 from trafficd_topology.status import Generation
-
-Effects = tuple[Effect, ...]
 
 
 def scope_digest(scope: ScopePlan) -> str:
@@ -54,17 +52,49 @@ def withheld(state: ControlState) -> str:
         return f"the saved fabric cannot be read ({state.fabric.broken}): agents keep what they have"
     if not state.policies:
         return "no policy has been accepted yet: agents keep what they have"
-    broken = [f"{s.source} ({s.broken})" for s in state.policies if s.broken]
+    broken = [f"{s.source} ({s.broken})" for s in (*state.policies, *state.before) if s.broken]
     if broken:
         return f"the saved policy of {', '.join(broken)} cannot be read: agents keep what they have"
     return ""
 
 
-def make_plan(state: ControlState) -> Plan | None:
-    """The plan for every node whose inventory is known; None while there is nothing to plan from."""
-    if state.spec is None or not state.policies:
+def plan_of(state: ControlState, sources: tuple[PolicySource, ...]) -> Plan | None:
+    """The plan that these policies make for every node whose inventory is known; None without a fabric or policy."""
+    if state.spec is None or not sources:
         return None
-    return plan(state.in_force, state.spec, inventories(state), state.options, state.writers)
+    policies = tuple(sorted((p for s in sources for p in s.policies), key=lambda p: p.name))
+    return plan(policies, state.spec, inventories(state), state.options, state.writers)
+
+
+def make_plan(state: ControlState) -> Plan | None:
+    """The plan that holds now: during a rollout, nodes that are not admitted keep what they had."""
+    new = plan_of(state, state.policies)
+    if new is None or state.rollout is None:
+        return new
+    return merged(new, plan_of(state, state.before) or Plan(), state.rollout.admitted)
+
+
+def merged(new: Plan, old: Plan, admitted: frozenset[str]) -> Plan:
+    """The admitted nodes' scopes of one plan and everybody else's of the other."""
+    scopes = [
+        *(s for s in new.scopes if s.node in admitted),
+        *(s for s in old.scopes if s.node not in admitted),
+    ]
+    conflicts = tuple(dict.fromkeys((*new.conflicts, *old.conflicts)))
+    return replace(
+        new, scopes=tuple(sorted(scopes, key=lambda s: (s.node, s.kind, s.name))), conflicts=conflicts
+    )
+
+
+def held_back(state: ControlState, node: str) -> bool:
+    """Whether a node that a rollout has not admitted was told nothing before: then it is told nothing yet."""
+    return state.rollout is not None and not state.before and node not in state.rollout.admitted
+
+
+def revert_in_s(state: ControlState) -> float:
+    """After how long an agent that was cut off by a change takes it back; 0 is never."""
+    wanted = [s.rollout.revert_in_s for s in (*state.policies, *state.before) if s.rollout is not None]
+    return min((w for w in wanted if w > 0), default=0.0)
 
 
 def settle(state: ControlState, now: float) -> tuple[ControlState, Effects]:
@@ -77,7 +107,8 @@ def commit(state: ControlState, now: float) -> tuple[ControlState, Effects]:
     state = replace(state, stale=False, trouble="")
     if state.plan is None or withheld(state):
         return state, (Publish(),)
-    digests = {name: desired_digest(state.plan.of(name)) for name in state.nodes}
+    told = [name for name in state.nodes if not held_back(state, name)]
+    digests = {name: desired_digest(state.plan.of(name)) for name in told}
     persist: Effects = ()
     if any(state.digests.get(name) != value for name, value in digests.items()):
         number = Generation(state.generation.epoch, state.generation.number + 1)
@@ -109,14 +140,15 @@ def address(state: ControlState, now: float) -> tuple[ControlState, Effects]:
 
 def _due(state: ControlState, node: NodeState, now: float) -> tuple[NodeState, Effect | None]:
     digest = state.digests.get(node.name)
-    if node.session is None or digest is None or state.plan is None:
+    if node.session is None or digest is None or state.plan is None or held_back(state, node.name):
         return node, None
     if node.refusal and node.told == state.generation:
         return node, None  # it said no to this one: the tick asks again, nothing else does
     told = replace(node, told=state.generation, told_at=now)
     if node.holds != digest:
         scopes = state.plan.of(node.name)
-        message = SendDesired(node.session, node.name, state.generation, digest, scopes)
+        back = revert_in_s(state)
+        message = SendDesired(node.session, node.name, state.generation, digest, scopes, back)
         return replace(told, holds=digest, since=state.generation), message
     if node.told != state.generation:
         return told, SendHeader(node.session, node.name, state.generation, digest)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from trafficd.core.plan import Plan, PlanOptions
+from trafficd.core.records import Leave, Origin, Pause
+from trafficd.core.rollout import Rollout
 from trafficd_topology.model import FabricSpec, NodeInventory, Problem, Role
-from trafficd_topology.qos.policy import Policy
+from trafficd_topology.qos.policy import Policy, RolloutSettings
 from trafficd_topology.status import Generation, ScopeStatus
 
 DEFAULT_OPTIONS = PlanOptions()
@@ -41,6 +43,7 @@ class PolicySource:
     text: str
     policies: tuple[Policy, ...]
     broken: str = ""
+    rollout: RolloutSettings | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -78,6 +81,28 @@ class SavedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """Policies as they were accepted: ``generation`` is the first with them, ``cause`` file, api, rollback or abort."""
+
+    generation: Generation
+    origin: Origin
+    cause: str
+    sources: tuple[SavedPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A file's content that was rolled back: it stays out of force until the file's digest is another one.
+
+    ``digest`` is that of the content rolled back, ``restored`` the generation whose policies are in force instead.
+    """
+
+    source: str
+    digest: str
+    restored: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class SavedFabric:
     digest: str
     text: str
@@ -96,6 +121,12 @@ class Saved:
     roles: tuple[RoleOverride, ...] = ()
     digests: tuple[tuple[str, str], ...] = ()
     writers: tuple[tuple[str, str], ...] = ()
+    pause: Pause | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    override: Override | None = None
+    rollout: Rollout | None = None
+    before: tuple[SavedPolicy, ...] = ()
+    leave: Leave | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +207,14 @@ class ControlState:
     trouble: str = ""
     """Why the last change could not be saved; empty when it was."""
 
+    pause: Pause | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    override: Override | None = None
+    rollout: Rollout | None = None
+    before: tuple[PolicySource, ...] = ()
+    """While a rollout is under way: what is in force on nodes that it has not admitted yet."""
+    leave: Leave | None = None
+
     def with_node(self, node: NodeState) -> ControlState:
         return replace(self, nodes={**self.nodes, node.name: node})
 
@@ -197,16 +236,25 @@ class ControlState:
         return replace(self.fabric.spec, hosts=hosts)
 
 
+def saved_policies(sources: tuple[PolicySource, ...]) -> tuple[SavedPolicy, ...]:
+    return tuple(SavedPolicy(s.owner, s.source, s.digest, s.text, tuple(sorted(s.names))) for s in sources)
+
+
 def saved(state: ControlState) -> Saved:
-    """What of a state survives a restart."""
+    """What of a state survives a restart. Times of the loop's clock do not."""
+    leave, rollout = state.leave, state.rollout
     return Saved(
         state.uuid,
         state.generation,
-        tuple(
-            SavedPolicy(s.owner, s.source, s.digest, s.text, tuple(sorted(s.names))) for s in state.policies
-        ),
+        saved_policies(state.policies),
         None if state.fabric is None else SavedFabric(state.fabric.digest, state.fabric.text),
         state.roles,
         tuple(sorted(state.digests.items())),
         tuple(sorted(state.writers.items())),
+        state.pause,
+        state.history,
+        state.override,
+        None if rollout is None else replace(rollout, since=None),
+        saved_policies(state.before),
+        None if leave is None else replace(leave, slots=tuple(replace(s, until=None) for s in leave.slots)),
     )

@@ -35,7 +35,17 @@ ACCESS: Mapping[str, frozenset[Role | None]] = {
     # Changes what every node does.
     f"{_API}PolicyService/ApplyPolicy": OPERATORS,
     f"{_API}FabricService/SetRole": OPERATORS,
+    f"{_API}OperationService/SetPause": OPERATORS,
+    f"{_API}OperationService/RetryScopes": OPERATORS,
+    f"{_API}OperationService/AllowDisruption": OPERATORS,
+    f"{_API}OperationService/Rollback": OPERATORS,
+    f"{_API}OperationService/SteerRollout": OPERATORS,
     # Only looks.
+    f"{_API}OperationService/PlanPolicy": PEOPLE,
+    f"{_API}OperationService/GetPause": PEOPLE,
+    f"{_API}OperationService/ListHistory": PEOPLE,
+    f"{_API}OperationService/GetRollout": PEOPLE,
+    f"{_API}OperationService/ListLog": PEOPLE,
     f"{_API}PolicyService/CheckPolicy": PEOPLE,
     f"{_API}PolicyService/GetStatus": READERS,
     f"{_API}PolicyService/GetMarking": READERS,

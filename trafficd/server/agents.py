@@ -12,7 +12,13 @@ import grpc
 
 from trafficd import __version__
 from trafficd.api.v1 import agent_pb2, agent_pb2_grpc
-from trafficd.convert.agents import acknowledged, hello, inventory_reported, status_reported
+from trafficd.convert.agents import (
+    acknowledged,
+    hello,
+    inventory_reported,
+    pause_message,
+    status_reported,
+)
 from trafficd.convert.telemetry import column, sample
 from trafficd.core.effects import Greet, Refuse
 from trafficd.core.events import Event, Gone
@@ -87,6 +93,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 await context.write(self._welcome(item))
                 if isinstance(item, Refuse):
                     return
+                if item.pause is not None:
+                    await context.write(pause_message(item.pause, self._terms.uuid))
             else:
                 await context.write(order_message(item, self._terms.uuid))
 
@@ -97,6 +105,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 controller_version=__version__,
                 telemetry_interval_ms=self._terms.telemetry_interval_ms,
                 refusal=answer.reason if isinstance(answer, Refuse) else "",
+                paused=isinstance(answer, Greet) and answer.pause is not None,
             )
         )
 

@@ -12,7 +12,7 @@ from trafficd.convert.words import word
 from trafficd.core.effects import Declined
 from trafficd.core.events import RoleSet
 from trafficd.core.settle import inventories
-from trafficd.server.answers import NO_FABRIC, abort, verdict
+from trafficd.server.answers import NO_FABRIC, abort, origin, verdict
 from trafficd.server.control import Control
 from trafficd_topology.model import Role
 
@@ -44,7 +44,7 @@ class FabricServicer(fabric_pb2_grpc.FabricServiceServicer):
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT, "role must be one of prefill, decode, storage, other"
             )
-        answer = verdict(await self._control.submit(RoleSet(request.host, role)))
+        answer = verdict(await self._control.submit(RoleSet(request.host, role, origin(context))))
         if isinstance(answer, Declined):
             await abort(context, answer)
         spec = self._control.state.spec

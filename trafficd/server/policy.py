@@ -19,8 +19,9 @@ from trafficd.core.effects import Accepted, Blame
 from trafficd.core.events import PolicyOffered
 from trafficd.core.marking import Question, Unknown, advise, ground
 from trafficd.core.offers import API, preview
+from trafficd.core.records import NOBODY, Origin
 from trafficd.core.state import ControlState, Owner
-from trafficd.server.answers import NO_FABRIC, abort, verdict
+from trafficd.server.answers import NO_FABRIC, abort, origin, verdict
 from trafficd.server.control import Control
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.policy import parse_policies
@@ -31,11 +32,11 @@ Ages = Callable[[], tuple[tuple[str, float], ...]]
 """Seconds since each node's last telemetry sample."""
 
 
-def offer(text: str, remove: tuple[str, ...] = ()) -> PolicyOffered:
+def offer(text: str, remove: tuple[str, ...] = (), by: Origin = NOBODY) -> PolicyOffered:
     """A text of the API, parsed. Without text, only ``remove`` is asked for."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     policies, problems = parse_policies(text) if text.strip() or not remove else (PolicySet(), ())
-    return PolicyOffered(Owner.API, API, digest, text, policies, problems, remove)
+    return PolicyOffered(Owner.API, API, digest, text, policies, problems, remove, by)
 
 
 def check(state: ControlState, text: str) -> tuple[tuple[Problem, ...], tuple[CompiledPolicy, ...]]:
@@ -65,7 +66,7 @@ class PolicyServicer(policy_pb2_grpc.PolicyServiceServicer):
     async def ApplyPolicy(  # noqa: N802
         self, request: policy_pb2.ApplyPolicyRequest, context: Context
     ) -> policy_pb2.ApplyPolicyResponse:
-        offered = await asyncio.to_thread(offer, request.text, tuple(request.remove))
+        offered = await asyncio.to_thread(offer, request.text, tuple(request.remove), origin(context))
         answer = verdict(await self._control.submit(offered))
         if isinstance(answer, Accepted):
             names = {p.name for p in offered.policies.policies} if offered.policies else set()

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from dataclasses import replace
 from itertools import count
 
 from trafficd.api.v1 import agent_pb2
-from trafficd.convert.agents import desired_message, header_message
-from trafficd.core.effects import Effect, Greet, Refuse, SendDesired, SendHeader
+from trafficd.convert.agents import (
+    desired_message,
+    grant_message,
+    header_message,
+    pause_message,
+    retry_message,
+)
+from trafficd.core.effects import (
+    Effect,
+    Greet,
+    Refuse,
+    SendDesired,
+    SendGrant,
+    SendHeader,
+    SendPause,
+    SendRetry,
+)
 
 Order = SendDesired | SendHeader
+Item = Greet | Refuse | SendPause | SendDesired | SendHeader | SendRetry | SendGrant
+MAX_NOTICES = 1_000
+"""Retries and grants that wait for one agent; one that takes none of them for so long loses the oldest."""
 
 
 def newest(waiting: Order | None, order: Order) -> Order:
@@ -18,9 +38,7 @@ def newest(waiting: Order | None, order: Order) -> Order:
     The newer wins; a header for the very state that still waits lends it only its generation.
     """
     if isinstance(waiting, SendDesired) and isinstance(order, SendHeader) and waiting.digest == order.digest:
-        return SendDesired(
-            waiting.session, waiting.node, order.generation, waiting.digest, scopes=waiting.scopes
-        )
+        return replace(waiting, generation=order.generation)
     return order
 
 
@@ -29,13 +47,19 @@ class Outbox:
 
     def __init__(self) -> None:
         self._answer: Greet | Refuse | None = None
+        self._pause: SendPause | None = None
         self._order: Order | None = None
+        self._notices: deque[SendRetry | SendGrant] = deque(maxlen=MAX_NOTICES)
         self._closed = False
         self._ready = asyncio.Event()
 
-    def put(self, effect: Greet | Refuse | Order) -> None:
+    def put(self, effect: Item) -> None:
         if isinstance(effect, Greet | Refuse):
             self._answer = effect
+        elif isinstance(effect, SendPause):
+            self._pause = effect
+        elif isinstance(effect, SendRetry | SendGrant):
+            self._notices.append(effect)
         else:
             self._order = newest(self._order, effect)
         self._ready.set()
@@ -44,18 +68,26 @@ class Outbox:
         self._closed = True
         self._ready.set()
 
-    async def get(self) -> Greet | Refuse | Order | None:
-        """The next thing to send, an answer to a hello before an order; None when the session is over."""
+    async def get(self) -> Item | None:
+        """The next thing to send: an answer to a hello, a pause, an order, then the rest. None: the session is over."""
         while not self._closed:
-            if self._answer is not None:
-                answer, self._answer = self._answer, None
-                return answer
-            if self._order is not None:
-                order, self._order = self._order, None
-                return order
+            if (item := self._next()) is not None:
+                return item
             self._ready.clear()
             await self._ready.wait()
         return None
+
+    def _next(self) -> Item | None:
+        if (answer := self._answer) is not None:
+            self._answer = None
+            return answer
+        if (pause := self._pause) is not None:
+            self._pause = None
+            return pause
+        if (order := self._order) is not None:
+            self._order = None
+            return order
+        return self._notices.popleft() if self._notices else None
 
 
 class Sessions:
@@ -80,11 +112,22 @@ class Sessions:
 
     def deliver(self, effect: Effect) -> None:
         """Put an effect into its session's outbox; a session that has ended misses nothing."""
-        if isinstance(effect, Greet | Refuse | SendDesired | SendHeader):
+        if isinstance(effect, Item):
             outbox = self._open.get(effect.session)
             if outbox is not None:
                 outbox.put(effect)
 
 
-def order_message(order: Order, uuid: str) -> agent_pb2.ControlResponse:
-    return desired_message(order, uuid) if isinstance(order, SendDesired) else header_message(order, uuid)
+def order_message(order: Order | SendPause | SendRetry | SendGrant, uuid: str) -> agent_pb2.ControlResponse:
+    """What goes to an agent after its welcome."""
+    match order:
+        case SendDesired():
+            return desired_message(order, uuid)
+        case SendHeader():
+            return header_message(order, uuid)
+        case SendPause():
+            return pause_message(order.pause, uuid)
+        case SendRetry():
+            return retry_message(order, uuid)
+        case SendGrant():
+            return grant_message(order, uuid)

@@ -27,6 +27,11 @@ trafficd_epoch 2.0
 trafficd_programming_withheld 1.0
 trafficd_generation_gap 2.0
 trafficd_state_save_failed 1.0
+trafficd_paused 0.0
+trafficd_scopes_paused 0.0
+trafficd_rollout_phase{phase="verifying"} 0.0
+trafficd_rollout_phase{phase="soaking"} 0.0
+trafficd_rollout_phase{phase="halted"} 0.0
 trafficd_nodes{state="connected"} 1.0
 trafficd_nodes{state="disconnected"} 1.0
 trafficd_nodes{state="refused"} 1.0

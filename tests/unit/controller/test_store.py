@@ -130,7 +130,8 @@ def test_a_file_of_the_first_version_is_taken_up(path: Path) -> None:
     store.save(FULL)
     store.close()
     db = sqlite3.connect(path)
-    db.execute("DROP TABLE writer")
+    for table in ("writer", "operation", "history", "log"):
+        db.execute(f"DROP TABLE {table}")
     db.execute("PRAGMA user_version = 1")
     db.close()
     store = Store.open(path)

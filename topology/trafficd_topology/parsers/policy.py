@@ -13,6 +13,7 @@ from trafficd_topology.model import LinkLayer, NicKind, Problem, Role
 from trafficd_topology.parsers.lane_rules import judge, names
 from trafficd_topology.parsers.lanes import read_classes, read_infiniband, read_lanes, read_ratio, read_words
 from trafficd_topology.parsers.presets import preset_tree
+from trafficd_topology.parsers.rollout import read_rollout
 from trafficd_topology.parsers.tree import Mapping, load, note
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy, PolicySet, Preset, Selector, TcOptions
@@ -45,9 +46,10 @@ def read_policies(tree: Any) -> tuple[PolicySet | None, tuple[Problem, ...]]:
         top.problem("policies", len(entries), f"more than {MAX_POLICIES} policies")
         return None, tuple(problems)
     policies = [_policy(m) for m in entries]
+    rollout = read_rollout(top.mapping("rollout"))
     top.done()
     _unique(policies, entries, problems)
-    return (None, tuple(problems)) if problems else (PolicySet(tuple(p for p in policies if p)), ())
+    return (None, tuple(problems)) if problems else (PolicySet(tuple(p for p in policies if p), rollout), ())
 
 
 def _unique(policies: Sequence[Policy | None], entries: Sequence[Mapping], problems: list[Problem]) -> None:

@@ -11,6 +11,9 @@ from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcOther, TcQdisc
 OBSERVED_ONLY = "(observed only)"
 """In the place of a field for kinds that a device may hold and nobody can desire: no message carries them."""
 
+IB_TABLES = ("vlarb_high", "vlarb_low", "sl2vl", "high_limit")
+"""Kinds that are read from the ports of a subnet."""
+
 KINDS: dict[str, tuple[type, str]] = {
     "qdisc": (TcQdisc, "tc_qdisc"),
     "class": (TcClass, "tc_class"),

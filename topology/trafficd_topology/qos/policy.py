@@ -102,7 +102,30 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutSettings:
+    """How a change of policies reaches the nodes.
+
+    The canary is ``canary_nodes``, or the first ``canary_count`` nodes that change; then waves of ``wave_percent`` of
+    them. At most ``max_unavailable`` nodes are changed and not verified at once (0: a whole wave). Each wave is watched
+    for ``soak_s`` seconds; one that is not verified within ``deadline_s`` halts the rollout. ``revert_in_s``: an agent
+    that cannot reach the controller that long after a change puts back what was there (0: never).
+    """
+
+    canary_nodes: tuple[str, ...] = ()
+    canary_count: int = 1
+    wave_percent: float = 25.0
+    max_unavailable: int = 0
+    soak_s: float = 30.0
+    revert_in_s: float = 60.0
+    deadline_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySet:
-    """The policies of one file or one call, in the order given; their names are unique."""
+    """The policies of one file or one call, in the order given; their names are unique.
+
+    ``rollout`` is None where a change reaches every node at once.
+    """
 
     policies: tuple[Policy, ...] = ()
+    rollout: RolloutSettings | None = None

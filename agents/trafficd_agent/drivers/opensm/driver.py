@@ -18,23 +18,13 @@ from trafficd_agent.drivers.opensm.conf import read_conf, writable
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.process import find
 from trafficd_agent.drivers.opensm.smp import Smp
-from trafficd_topology.diff import Change, Disruption, Element, Op, Step, Steps, state
+from trafficd_topology.diff import Change, Element, Steps, state
 from trafficd_topology.model import DriverOffer, FabricInventory, ScopeKind
 from trafficd_topology.parsers.opensm_conf import MANAGED, parse_conf
 from trafficd_topology.qos.ib import IbOption
+from trafficd_topology.qos.steps import IB_STEPS
 
-_HITLESS = "OpenSM rewrites the tables of running ports; traffic goes on"
-_FLAP = "OpenSM takes every port down whose operational VLs change (osm_lid_mgr: link down due to op_vls)"
-
-STEPS: Steps = {
-    **{(op, "option/max_op_vls"): Step(1, Disruption.FABRIC_FLAP, _FLAP) for op in Op},
-    **{(op, "option"): Step(2, Disruption.HITLESS, _HITLESS) for op in Op},
-    **{
-        (op, kind): Step(3, Disruption.HITLESS, _HITLESS)
-        for op in Op
-        for kind in (*tables.OPTION_OF, tables.HIGH_LIMIT)
-    },
-}
+STEPS: Steps = IB_STEPS
 
 
 @dataclass(frozen=True, slots=True)
