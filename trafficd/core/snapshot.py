@@ -63,7 +63,7 @@ class _Split:
 def _state(nic: NicFrame, telemetry: TelemetryStore, outstanding: int, moment: Moment) -> NicState:
     own = telemetry.use(nic.own)
     peer = telemetry.use(nic.peer) if nic.peer else None
-    known = [use for use in (own, peer) if use is not None]
+    known = [use for use in (own, peer) if use is not None and use.known]
     splits = [_split(nic, _sent(own)), _split(nic, _received(own, peer))]
     ahead_bps = 8 * max(s.ahead for s in splits)
     floor_bps = nic.rate_bps * nic.guarantee if nic.guarantee is not None else 0.0

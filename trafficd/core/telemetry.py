@@ -34,6 +34,12 @@ class PortUse:
     receive: float | None = None
     lanes: tuple[LaneUse, ...] = ()
 
+    @property
+    def known(self) -> bool:
+        """Whether anything was counted; a port that has gone, or whose counters were reset, tells nothing."""
+        whole = self.transmit is not None or self.receive is not None
+        return whole or any(n.transmit is not None or n.receive is not None for n in self.lanes)
+
     def carried(self, direction: Direction) -> float | None:
         """The whole port one way."""
         return self.transmit if direction is Direction.TRANSMIT else self.receive

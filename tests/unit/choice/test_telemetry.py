@@ -163,6 +163,18 @@ def test_without_lanes_a_storage_nic_carries_kv_and_a_compute_nic_the_model() ->
     }
 
 
+def test_a_port_whose_counters_tell_nothing_was_not_measured() -> None:
+    store = TelemetryStore()
+    store.hello("p1", (Column("s0", Quantity.BYTES, R), Column("c0", Quantity.BYTES, T)))
+    sample(store, "p1", 0.5, None, 0)
+    sample(store, "p1", 1.5, None, 0)
+    assert told(store, with_plan=False) == {
+        "p1/s0": "1000 of 1000, KV 0, age None",
+        "p1/c0": "1000 of 1000, KV 0, age 0.5",
+        "st1/s0": "1000 of 1000, KV 0, age None",
+    }
+
+
 def test_a_counter_that_jumped_is_at_most_what_the_nic_can_carry() -> None:
     store = TelemetryStore()
     columns = (Column("s0", Quantity.BYTES, R), Column("s0", Quantity.BYTES, T))
