@@ -180,6 +180,11 @@ def _read_only(scope: str) -> str:
     return f"{scope} may only be read: give the agent leave to write it"
 
 
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
 class FakeDevice:
     """What the scopes hold, and how many writes each has seen; in memory, or in a file that outlives the process."""
 
@@ -188,21 +193,34 @@ class FakeDevice:
         self._lock = threading.Lock()
         self._held: dict[str, State] = {}
         self._writes: dict[str, int] = {}
+        self._version = (0, 0)
+        self._plain: dict[str, tuple[State, Any]] = {}
 
     def _load(self) -> None:
-        if self._path is None or not self._path.exists():
+        """What another process may have put there; every store makes a new file."""
+        if self._path is None or not self._path.exists() or self._version == (now := _version(self._path)):
             return
         document = json.loads(self._path.read_bytes())
         self._held = {s: from_plain(rows) for s, rows in document["held"].items()}
         self._writes = dict(document["writes"])
+        self._version = now
 
     def _store(self) -> None:
         if self._path is None:
             return
-        document = {"held": {s: to_plain(v) for s, v in self._held.items()}, "writes": self._writes}
+        document = {"held": {s: self._rows(s) for s in self._held}, "writes": self._writes}
         temporary = self._path.with_name(f".{self._path.name}.new")
-        temporary.write_text(json.dumps(document, indent=1, sort_keys=True))
+        temporary.write_text(json.dumps(document, sort_keys=True))
         temporary.replace(self._path)
+        self._version = _version(self._path)
+
+    def _rows(self, scope: str) -> Any:
+        """What a scope holds as the file has it; made anew only where that changed."""
+        held = self._held[scope]
+        known = self._plain.get(scope)
+        if known is None or known[0] is not held:
+            known = self._plain[scope] = held, to_plain(held)
+        return known[1]
 
     def holds(self, scope: str) -> State:
         with self._lock:
