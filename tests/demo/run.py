@@ -1,7 +1,7 @@
 """The main job, on real parts: one policy to real queues, real counters back, a path out. Prints one table.
 
-``KEEP=1`` leaves the cluster up and says where to look. Without root it runs in a user and mount namespace of its own;
-where the host forbids that, it says so and shows the loop on in-memory devices instead.
+``KEEP=1`` leaves the cluster up and says where to look. Without the rights of root it runs in user, mount and network
+namespaces of its own; where the host forbids that, it says so and shows the loop on in-memory devices instead.
 """
 
 from __future__ import annotations
@@ -26,23 +26,30 @@ from lab.netns import LabError, delete
 INSIDE = "TRAFFICD_DEMO_INSIDE"
 
 
+def may_make_namespaces() -> bool:
+    """Root of a container may well be forbidden to."""
+    unshare = shutil.which("unshare")
+    if os.geteuid() != 0 or unshare is None:
+        return False
+    probe = [unshare, "--mount", "--net", "true"]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
 def own_namespaces() -> str:
     """Run this program again as root of namespaces of its own; returns the reason when that is forbidden."""
     unshare = shutil.which("unshare")
     if unshare is None:
         return "unshare (package util-linux) is missing"
     prefix = [unshare, "--user", "--map-root-user", "--mount", "--net", "sh", "-c"]
-    probe = subprocess.run(
-        [*prefix, "mount -t tmpfs tmpfs /run"], capture_output=True, text=True, check=False
-    )
+    # ip keeps its namespaces below /run, which is the host's; the InfiniBand leg talks over the loopback.
+    room = "mount -t tmpfs tmpfs /run && ip link set lo up"
+    probe = subprocess.run([*prefix, room], capture_output=True, text=True, check=False)
     if probe.returncode:
         return (probe.stderr.strip().splitlines() or ["user namespaces are forbidden"])[0]
-    inside = 'mount -t tmpfs tmpfs /run && exec "$0" "$@"'
-    environment = {**os.environ, INSIDE: "1"}
-    done = subprocess.run(
-        [*prefix, inside, sys.executable, __file__, *sys.argv[1:]], env=environment, check=False
-    )
-    sys.exit(done.returncode)
+    inside = f'{room} && exec "$0" "$@"'
+    # In place of this process, so that Ctrl-C ends one program and that one cleans up.
+    command = [*prefix, inside, sys.executable, __file__, *sys.argv[1:]]
+    return os.execve(unshare, command, {**os.environ, INSIDE: "1"})
 
 
 def say(text: str) -> None:
@@ -51,12 +58,13 @@ def say(text: str) -> None:
 
 
 def where_to_look(directory: Path, prefix: str) -> str:
+    enter = f"nsenter -t {os.getpid()} -U -m -n --preserve-credentials " if INSIDE in os.environ else ""
     return f"""
 Kept. Look around, then end it with Ctrl-C:
   trafficd status --controller unix:{directory}/controller.sock
-  ip netns exec {prefix}p1 tc -s class show dev c0
-  ip netns exec {prefix}ctl curl -s http://127.0.0.1:7601/metrics
-  ip netns exec {prefix}p1 curl -s http://127.0.0.1:7602/metrics
+  {enter}ip netns exec {prefix}p1 tc -s class show dev c0
+  {enter}ip netns exec {prefix}ctl curl -s http://127.0.0.1:7601/metrics
+  {enter}ip netns exec {prefix}p1 curl -s http://127.0.0.1:7602/metrics
   edit {directory}/policy.yaml; logs are {directory}/*.log"""
 
 
@@ -80,21 +88,27 @@ def wait_for_ctrl_c() -> None:
         say("")
 
 
+def in_memory(reason: str) -> list[Row]:
+    say(f"No network namespaces here ({reason}): showing the loop on in-memory devices, without traffic.")
+    return memory.tell(say)
+
+
 def main() -> int:
     keep = os.environ.get("KEEP", "") not in ("", "0")
     start = time.monotonic()
-    if os.geteuid() != 0 and INSIDE not in os.environ:
-        say(
-            f"No network namespaces here ({own_namespaces()}): showing the loop on in-memory devices, without traffic."
-        )
-        say(render(memory.tell(say)))
-        return 0
+    # Debian gives only root these, and tc, ethtool and opensm are there.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
     try:
-        rows = on_namespaces(keep)
+        if INSIDE in os.environ or may_make_namespaces():
+            rows = on_namespaces(keep)
+        else:
+            keep, rows = False, in_memory(own_namespaces())
     except (LabError, ClusterError, WorkerError, LegError) as e:
         sys.stderr.write(f"the demo failed: {e}\n")
         delete(f"tfd{os.getpid()}-")
         return 1
+    except KeyboardInterrupt:
+        return 130
     if not keep:
         say(render(rows))
     say(f"\n{time.monotonic() - start:.0f} s in all.")

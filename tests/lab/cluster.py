@@ -35,6 +35,8 @@ AGENTS = ("p1", "p2", "d1", "d2", "st1", "csw", "ssw")
 GRPC_PORT, HTTP_PORT, AGENT_HTTP_PORT = 7600, 7601, 7602
 FABRIC = Path(__file__).parent / "fabric.yaml"
 BIN = Path(sys.executable).parent
+START_S = 60.0
+"""Eight Python processes start at once, the first time without compiled files."""
 
 
 class ClusterError(Exception):
@@ -58,10 +60,9 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float = 60.0, every: 
 
 
 @dataclass(slots=True)
-class Cluster:
-    """What is running, and how to talk to it."""
+class Controlled:
+    """A controller and its agents as processes, their files in ``dir``, and how to talk to them."""
 
-    lab: Lab
     dir: Path
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
@@ -75,23 +76,6 @@ class Cluster:
 
     def log(self, name: str) -> Path:
         return self.dir / f"{name}.log"
-
-    def _start(self, name: str, node: str, command: list[str]) -> None:
-        with self.log(name).open("a") as log:
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-            self.processes[name] = self.lab.start(node, command, **pipes)
-
-    def start_controller(self) -> None:
-        listen = ["--listen", f"0.0.0.0:{GRPC_PORT}", "--listen", self.socket, "--insecure"]
-        files = ["--policy", str(self.policy_file), "--fabric", str(self.dir / "fabric.yaml")]
-        state = ["--state", str(self.dir / "controller.db"), "--http", f"0.0.0.0:{HTTP_PORT}"]
-        self._start("controller", "ctl", [str(BIN / "trafficd"), "serve", *listen, *files, *state])
-
-    def start_agent(self, node: str) -> None:
-        network = STORAGE if node in ("st1", "ssw") else COMPUTE
-        controller = ["--controller", f"{network['ctl']}:{GRPC_PORT}", "--insecure"]
-        state = ["--state-dir", str(self.dir / f"agent-{node}"), "--http", f"0.0.0.0:{AGENT_HTTP_PORT}"]
-        self._start(node, node, [str(BIN / "trafficd-agent"), "run", "--node", node, *controller, *state])
 
     def kill(self, name: str) -> None:
         """kill -9, as a crash would."""
@@ -134,9 +118,10 @@ class Cluster:
         return current and len(found) == scopes and all(ready(s) for s in found)
 
     def wait_observed(self, scopes: int) -> float:
-        """Wait until every scope was read in observe mode; returns seconds."""
+        """Wait until every scope was read in observe mode, which includes the start of all processes; returns seconds."""
         ready = _is(qos_pb2.CONDITION_TYPE_READY, qos_pb2.MODE_OBSERVE)
-        return wait_for(f"ports observed (see {self.dir}/*.log)", lambda: self._settled(scopes, ready))
+        what = f"ports observed (see {self.dir}/*.log)"
+        return wait_for(what, lambda: self._settled(scopes, ready), START_S)
 
     def wait_verified(self, scopes: int) -> float:
         """Wait until every scope is verified in enforce mode; returns seconds."""
@@ -156,6 +141,30 @@ class Cluster:
         return status.generation.epoch, status.generation.number
 
 
+@dataclass(slots=True)
+class Cluster(Controlled):
+    """The processes stand in the nodes of a lab."""
+
+    lab: Lab = field(kw_only=True)
+
+    def _start(self, name: str, node: str, command: list[str]) -> None:
+        with self.log(name).open("a") as log:
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.processes[name] = self.lab.start(node, command, **pipes)
+
+    def start_controller(self) -> None:
+        listen = ["--listen", f"0.0.0.0:{GRPC_PORT}", "--listen", self.socket, "--insecure"]
+        files = ["--policy", str(self.policy_file), "--fabric", str(self.dir / "fabric.yaml")]
+        state = ["--state", str(self.dir / "controller.db"), "--http", f"0.0.0.0:{HTTP_PORT}"]
+        self._start("controller", "ctl", [str(BIN / "trafficd"), "serve", *listen, *files, *state])
+
+    def start_agent(self, node: str) -> None:
+        network = STORAGE if node in ("st1", "ssw") else COMPUTE
+        controller = ["--controller", f"{network['ctl']}:{GRPC_PORT}", "--insecure"]
+        state = ["--state-dir", str(self.dir / f"agent-{node}"), "--http", f"0.0.0.0:{AGENT_HTTP_PORT}"]
+        self._start(node, node, [str(BIN / "trafficd-agent"), "run", "--node", node, *controller, *state])
+
+
 def _is(kind: Any, mode: Any) -> Callable[[Any], bool]:
     true = qos_pb2.CONDITION_STATUS_TRUE
     return lambda scope: (
@@ -169,7 +178,7 @@ def cluster(directory: Path, policy: str, *, keep: bool = False) -> Iterator[Clu
     with lab(cables(), list(BRIDGES), keep=keep) as made:
         for switch, address in BRIDGES.items():
             made.run(switch, "ip", "addr", "add", address, "dev", "br0")
-        up = Cluster(made, directory)
+        up = Cluster(directory, lab=made)
         (directory / "fabric.yaml").write_text(FABRIC.read_text())
         up.write_policy(policy)
         try:
