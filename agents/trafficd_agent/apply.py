@@ -361,7 +361,8 @@ class _Run:
         reason, why = self._failure(now, error)
         passing = isinstance(error, PASSING)
         if self.order.purpose in (Purpose.RESTORE, Purpose.REVERT):
-            failed = self._outcome(now, Result.STUCK, reason, why)
+            text = f"the state before could not be restored: {why}"
+            failed = self._outcome(now, Result.STUCK, reason, text)
             return replace(failed, changes=written.done, passing=passing, touched=True)
         after, wrong = self._undo(now, before)
         if wrong:
