@@ -142,10 +142,10 @@ def descriptors(process: subprocess.Popen[Any]) -> int:
 WORDS = {qos_pb2.CONDITION_STATUS_TRUE: "True", qos_pb2.CONDITION_STATUS_FALSE: "False"}
 
 
-def readiness(status: policy_pb2.GetStatusResponse) -> dict[str, str]:
-    """``node/scope`` -> its Ready condition, such as ``False VerificationFailed``."""
+def readiness(status: policy_pb2.GetStatusResponse) -> dict[str, tuple[str, str]]:
+    """Scope -> its Ready condition, such as ``False VerificationFailed``, and its message."""
     return {
-        f"{node.node}/{scope.name}": f"{WORDS.get(c.status, 'Unknown')} {c.reason}"
+        scope.name: (f"{WORDS.get(c.status, 'Unknown')} {c.reason}", c.message)
         for node in status.nodes
         for scope in node.scopes
         for c in scope.conditions
