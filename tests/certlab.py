@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 
 from trafficd.api import tls
+from trafficd.app.controller import Controller
 from trafficd.certs import authority
 from trafficd.certs.authority import Authority, Order
 from trafficd.cli.certs import save
+from trafficd.config import ControllerConfig
 from trafficd.core.identity import Identity, identity
+from trafficd.store import Store
 
 HOUR = timedelta(hours=1)
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -56,3 +63,32 @@ def server_credentials(directory: Path) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials(
         [(found.key, found.certificate)], found.authorities, require_client_auth=True
     )
+
+
+@contextmanager
+def controller_thread(settings: ControllerConfig) -> Iterator[Controller]:
+    """A whole controller on a thread and a loop of its own."""
+    ready, box = threading.Event(), list[Controller]()
+
+    async def serve() -> None:
+        store = Store.open(settings.state)
+        try:
+            controller = Controller(settings, store)
+            async with controller.running():
+                box.append(controller)
+                ready.set()
+                await over.wait()
+        finally:
+            ready.set()
+            store.close()
+
+    loop, over = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield box[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)
+        loop.close()

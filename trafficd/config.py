@@ -87,6 +87,10 @@ class ControllerConfig:
     """How often the two files are looked at, seconds."""
     tls: Path | None = None
     """Directory with ca.crt, tls.crt and tls.key, read anew when they change; None: plain text."""
+    ca: Path | None = None
+    """Directory with ca.crt, ca.key and tokens, to sign nodes' certificates; None: signs nothing."""
+    enroll: Listen | None = None
+    """Where nodes without a certificate enrol, TLS; None: nowhere."""
     remind_s: float = 3600.0
     """How often what is not safe is said again, seconds."""
     publish_s: float = 0.5

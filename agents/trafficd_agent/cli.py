@@ -20,7 +20,7 @@ from trafficd_agent.app import audit, doctor
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
 from trafficd_agent.commands import Code, StopError, text
-from trafficd_agent.config import ADDRESS, Config, default_config, is_address, parse_config
+from trafficd_agent.config import ADDRESS, Config, Tls, default_config, is_address, parse_config
 from trafficd_topology.audit.finding import is_bad
 from trafficd_topology.audit.report import Report, checks, plain, summary
 from trafficd_topology.audit.report import text as report_text
@@ -64,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "--http", type=_http_address, help='HOST:PORT of /metrics and /status; "" serves nothing'
     )
     one.add_argument("--tls-dir", help="TLS with ca.crt, tls.crt and tls.key of this directory")
+    one.add_argument("--enroll", type=_address, help="HOST:PORT where to get a certificate with a token")
+    one.add_argument("--token-file", help="holds the one-time token for --enroll")
     one.add_argument("--insecure", action="store_true", help="allow plaintext to other machines")
     one.add_argument(
         "--forget-controller", action="store_true", help="follow whichever controller speaks first"
@@ -140,11 +142,18 @@ def _settings(args: argparse.Namespace) -> tuple[Config, DriverTable]:
 def _overridden(config: Config, args: argparse.Namespace) -> Config:
     names = ("node", "sysfs", "state_dir", "http")
     config = replace(config, **{n: v for n in names if (v := getattr(args, n, None)) is not None})
-    if tls_dir := getattr(args, "tls_dir", None):
-        config = replace(config, tls=replace(config.tls, dir=tls_dir))
+    config = replace(config, tls=_tls(config.tls, args))
     if controllers := getattr(args, "controller", None):
         config = replace(config, controllers=tuple(controllers))
     return replace(config, insecure=True) if getattr(args, "insecure", False) else config
+
+
+def _tls(told: Tls, args: argparse.Namespace) -> Tls:
+    names = {"dir": "tls_dir", "enroll": "enroll", "token_file": "token_file"}
+    tls = replace(told, **{n: v for n, flag in names.items() if (v := getattr(args, flag, None)) is not None})
+    if tls.enroll and not (tls.dir and tls.token_file):
+        raise StopError(Code.USAGE, "--enroll needs --tls-dir, which holds ca.crt, and --token-file")
+    return tls
 
 
 def _run(args: argparse.Namespace) -> Code:

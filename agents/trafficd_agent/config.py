@@ -3,7 +3,10 @@
 node: gpu-17                      # default: the host name
 controller: 127.0.0.1:7600        # or a list
 insecure: false                   # plaintext to other machines
-tls: {dir: /etc/trafficd/tls}     # ca.crt, tls.crt, tls.key, read at every connection; default: plaintext
+tls:                              # default: plaintext
+  dir: /etc/trafficd/tls          # ca.crt, tls.crt, tls.key, read at every connection
+  enroll: 10.0.0.1:7603           # where to get tls.crt and tls.key with a token; default: they are put there
+  token_file: /etc/trafficd/token
 state_dir: /var/lib/trafficd-agent
 http: 127.0.0.1:7602              # "" serves nothing
 sysfs: /sys
@@ -40,9 +43,11 @@ class DriverRule:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """``dir`` holds ca.crt, tls.crt and tls.key; empty: plain text."""
+    """``dir`` holds ca.crt, tls.crt and tls.key; empty: plain text. ``enroll``: where to get the latter two."""
 
     dir: str = ""
+    enroll: str = ""
+    token_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,11 @@ def _controllers(m: Mapping) -> tuple[str, ...]:
 def _tls(m: Mapping) -> Tls:
     if (row := m.mapping("tls")) is None:
         return Tls()
-    found = Tls(row.text("dir", ...))
+    found = Tls(row.text("dir", ...), row.text("enroll", ""), row.text("token_file", ""))
+    if found.enroll and not is_address(found.enroll):
+        row.problem("enroll", found.enroll, ADDRESS)
+    if bool(found.enroll) != bool(found.token_file):
+        row.problem("enroll", found.enroll, "needs token_file, and token_file needs it")
     row.done()
     return found
 

@@ -14,6 +14,7 @@ from trafficd import __version__
 from trafficd.api.tls import TlsError
 from trafficd.app.controller import Controller
 from trafficd.app.grpcserver import ListenError
+from trafficd.certs.files import CertsError
 from trafficd.config import Address, ControllerConfig
 from trafficd.store import Store, StoreError
 from trafficd.web import WebError
@@ -60,7 +61,7 @@ async def _serve(config: ControllerConfig, announce: Announce) -> None:
     try:
         controller = Controller(config, store)
         await _until_stopped(controller, config, announce)
-    except (StoreError, WebError, ListenError, TlsError) as e:
+    except (StoreError, WebError, ListenError, TlsError, CertsError) as e:
         raise StartError(str(e)) from e
     finally:
         store.close()

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,10 +17,12 @@ from trafficd.api.v1 import (
     agent_pb2_grpc,
     audit_pb2_grpc,
     fabric_pb2_grpc,
+    identity_pb2_grpc,
     operation_pb2_grpc,
     policy_pb2_grpc,
 )
 from trafficd.app.control import ControlLoop
+from trafficd.app.enrolment import DirectorySigner, DirectoryTokens
 from trafficd.app.files import offer_fabric, offer_policy
 from trafficd.app.grpcserver import listen, new_server
 from trafficd.app.paths import Paths
@@ -37,6 +40,7 @@ from trafficd.server.agents import AgentServicer, Terms
 from trafficd.server.audit import AuditServicer
 from trafficd.server.fabric import FabricServicer
 from trafficd.server.health import add_health, set_serving
+from trafficd.server.identity import IdentityServicer
 from trafficd.server.operation import OperationServicer
 from trafficd.server.policy import PolicyServicer
 from trafficd.server.sessions import Sessions
@@ -51,7 +55,8 @@ STUCK_S = 10.0
 GRACE_S = 1.0
 """How long running calls may take to end when the controller stops."""
 SERVICES = tuple(
-    f"trafficd.api.v1.{name}Service" for name in ("Agent", "Audit", "Fabric", "Operation", "Path", "Policy")
+    f"trafficd.api.v1.{name}Service"
+    for name in ("Agent", "Audit", "Fabric", "Identity", "Operation", "Path", "Policy")
 )
 
 
@@ -74,6 +79,7 @@ class Controller:
         self.fault: BaseException | None = None
         self.grpc: tuple[Listen, ...] = ()
         self.http_port = 0
+        self.enroll: Listen | None = None
 
     def _reloaders_of(self, config: ControllerConfig) -> tuple[Reloader, ...]:
         """The fabric first: a policy is judged by the fabric it is for."""
@@ -113,6 +119,8 @@ class Controller:
             stack.callback(web.close)
             self.http_port = web.port
             self.grpc = tuple(listen(server, at, self._config.tls) for at in self._config.listen)
+            if self._config.enroll is not None:
+                self.enroll = listen(server, self._config.enroll, self._config.tls, known_only=False)
             await stack.enter_async_context(self._background(self.control.run()))
             for reloader in self._reloaders:
                 await reloader.look()
@@ -144,6 +152,7 @@ class Controller:
         audits = AuditServicer(self.control, self._paths.telemetry)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audits, server)
         self._paths.register(server)
+        identity_pb2_grpc.add_IdentityServiceServicer_to_server(_identities(self._config.ca), server)
         health = add_health(server, SERVICES)
         await server.start()
         await set_serving(health, SERVICES)
@@ -179,3 +188,10 @@ class Controller:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fault = error
             self.failed.set()
+
+
+def _identities(directory: Path | None) -> IdentityServicer:
+    """Raises CertsError for a directory without a usable authority."""
+    if directory is None:
+        return IdentityServicer(None, None)
+    return IdentityServicer(DirectorySigner(directory), DirectoryTokens(directory))

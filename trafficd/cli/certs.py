@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trafficd.api import tls
-from trafficd.certs import authority
+from trafficd.certs import authority, tokens
 from trafficd.certs.authority import LIFETIMES, Issued, Order
 from trafficd.certs.files import CertsError, make_directory, read, write, write_key
 from trafficd.certs.inspect import inspect, stamp
@@ -33,6 +33,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     _add_init(commands)
     _add_issue(commands)
     _add_show(commands)
+    _add_token(commands)
 
 
 def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,6 +77,32 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "paths", type=Path, nargs="+", metavar="PATH", help="certificate, or directory of one"
     )
     parser.set_defaults(run=_run, act=_show)
+
+
+def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "token",
+        help="make a one-time token for a node to enrol with",
+        description="Prints the token, and nothing else; DIR keeps its hash. Run it as the controller's user, on the "
+        "directory that trafficd serve --ca-dir names.",
+    )
+    parser.add_argument("--node", required=True)
+    parser.add_argument(
+        "--ttl",
+        type=_lifetime,
+        default=tokens.TOKEN_LIFETIME,
+        metavar="TIME",
+        help="such as 10m (default 10m)",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.set_defaults(run=_run, act=_token)
+
+
+def _token(args: argparse.Namespace, now: datetime) -> int:
+    node = identity(Role.AGENT, args.node).name
+    authority.load(args.directory)
+    say(tokens.create(args.directory, node, args.ttl, now))
+    return Exit.OK
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -50,6 +50,19 @@ def _listens(args: argparse.Namespace) -> tuple[Listen, ...]:
     return listens
 
 
+def _enroll(args: argparse.Namespace) -> Listen | None:
+    """Raises CliError where nobody could enrol there, or over plain text."""
+    if args.ca_dir is not None and args.tls_dir is None:
+        raise CliError(
+            Exit.USAGE, "--ca-dir signs certificates that plain text does not ask for: give --tls-dir too"
+        )
+    if args.enroll_listen is None:
+        return None
+    if args.ca_dir is None:
+        raise CliError(Exit.USAGE, "--enroll-listen needs an authority to sign with: give --ca-dir too")
+    return Listen(tcp=args.enroll_listen)
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -87,13 +100,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="ADDRESS",
         help=f"gRPC: host:port or unix:/path, may be given several times (default {DEFAULT_LISTEN})",
     )
-    parser.add_argument(
-        "--tls-dir",
-        type=Path,
-        metavar="DIR",
-        help="serve TLS on TCP with ca.crt, tls.crt and tls.key of this directory, and know callers by their "
-        "certificates (default: plain text)",
-    )
+    _add_identity(parser)
     parser.add_argument(
         "--insecure",
         action="store_true",
@@ -117,6 +124,28 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.set_defaults(run=run)
 
 
+def _add_identity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tls-dir",
+        type=Path,
+        metavar="DIR",
+        help="serve TLS on TCP with ca.crt, tls.crt and tls.key of this directory, and know callers by their "
+        "certificates (default: plain text)",
+    )
+    parser.add_argument(
+        "--ca-dir",
+        type=Path,
+        metavar="DIR",
+        help="sign nodes' certificates with the authority of this directory (see trafficd certs)",
+    )
+    parser.add_argument(
+        "--enroll-listen",
+        type=_address,
+        metavar="HOST:PORT",
+        help="where nodes without a certificate enrol with a token (needs --tls-dir and --ca-dir)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Exit 0 after SIGTERM or SIGINT, 4 when the controller cannot start."""
     try:
@@ -137,6 +166,8 @@ def run(args: argparse.Namespace) -> int:
         state=args.state,
         policy=args.policy,
         tls=args.tls_dir,
+        ca=args.ca_dir,
+        enroll=_enroll(args),
         fabric=args.fabric,
         telemetry_interval_ms=round(args.telemetry_interval * 1000),
     )

@@ -32,6 +32,9 @@ ACCESS: Mapping[str, frozenset[Role | None]] = {
     # Programs lanes and reports; each for its own node only.
     f"{_API}AgentService/Control": NODES,
     f"{_API}AgentService/Telemetry": NODES,
+    # Its own door: a token instead of a certificate; and the node's own certificate for the next one.
+    f"{_API}IdentityService/Enroll": ANYBODY,
+    f"{_API}IdentityService/RenewCertificate": NODES,
     # Changes what every node does.
     f"{_API}PolicyService/ApplyPolicy": OPERATORS,
     f"{_API}FabricService/SetRole": OPERATORS,

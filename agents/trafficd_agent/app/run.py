@@ -32,6 +32,7 @@ from trafficd_agent.readers import Collector, standard_readers
 from trafficd_agent.scope import Limits
 from trafficd_agent.session.control import ControlSession
 from trafficd_agent.session.dial import Backoff, Dialer, is_loopback
+from trafficd_agent.session.enrol import Door, Keeper
 from trafficd_topology.counters import Reader
 from trafficd_topology.model import LinkLayer
 
@@ -83,6 +84,15 @@ def tls_directory(config: Config) -> Path | None:
     return Path(config.tls.dir) if config.tls.dir else None
 
 
+def keeper_of(config: Config) -> Keeper | None:
+    """Who gets and renews the certificate; None: somebody else puts it there."""
+    directory = tls_directory(config)
+    if directory is None or not config.tls.enroll:
+        return None
+    door = Door(config.node, config.tls.enroll, Path(config.tls.token_file))
+    return Keeper(directory, door, config.controllers)
+
+
 class Running:
     """Everything that runs, and how it is taken down."""
 
@@ -96,9 +106,9 @@ class Running:
         self.agent = Agent(identity, limits, Files(Path(c.state_dir)), plan.drivers, self.board)
         self.sampler = Sampler(Collector(self._readers()), self.board, c.telemetry_ms / 1000)
         backoff = Backoff(random.Random(f"{c.node}/{identity.boot_id}"))
-        self.session = ControlSession(
-            self.agent, self.sampler, c.controllers, backoff, Dialer(tls_directory(c))
-        )
+        self.keeper = keeper_of(c)
+        dialer = Dialer(tls_directory(c), self.keeper.ready if self.keeper else None)
+        self.session = ControlSession(self.agent, self.sampler, c.controllers, backoff, dialer)
         self._links_changed = asyncio.Event()
 
     def _ports(self) -> Iterator[str]:
@@ -149,6 +159,7 @@ class Running:
                 self._keep_proving(),
                 keep_asking(self.agent, self.config.drain_hook),
                 ended.wait(),
+                *((self.keeper.run(),) if self.keeper else ()),
             )
             tasks = [asyncio.create_task(t) for t in jobs]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

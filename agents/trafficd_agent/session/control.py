@@ -143,6 +143,7 @@ class ControlSession:
 
     async def _serve(self, address: str) -> NoReturn:
         """One session; raises SessionOverError or AioRpcError when it ends."""
+        await self._dialer.ready()
         async with self._dialer.channel(address) as ch:
             stub = AgentServiceStub(ch)
             call = stub.Control()

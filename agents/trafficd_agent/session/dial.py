@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +25,19 @@ OPTIONS = (
 )
 
 
+Prepare = Callable[[], Awaitable[None]]
+
+
 class Dialer:
     """Makes channels: TLS with the files of a directory, which are read anew every time, else plain text."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path | None = None, ready: Prepare | None = None) -> None:
+        self._directory, self._ready = directory, ready
+
+    async def ready(self) -> None:
+        """See to it that there are files to read. Raises TlsError."""
+        if self._ready is not None:
+            await self._ready()
 
     def channel(self, address: str) -> grpc.aio.Channel:
         """Raises TlsError when the files cannot be used."""
