@@ -153,6 +153,7 @@ REASONS: tuple[tuple[type[DriverError], str], ...] = (
 )
 PASSING = (BusyError, GoneError)
 """Errors after which the same order may succeed."""
+NOT_RESTORED = "the state before could not be restored"
 
 
 def reason_of(error: DriverError) -> str:
@@ -361,13 +362,11 @@ class _Run:
         reason, why = self._failure(now, error)
         passing = isinstance(error, PASSING)
         if self.order.purpose in (Purpose.RESTORE, Purpose.REVERT):
-            text = f"the state before could not be restored: {why}"
-            failed = self._outcome(now, Result.STUCK, reason, text)
+            failed = self._outcome(now, Result.STUCK, reason, f"{NOT_RESTORED}: {why}")
             return replace(failed, changes=written.done, passing=passing, touched=True)
         after, wrong = self._undo(now, before)
         if wrong:
-            text = f"{why}; the state before could not be restored: {wrong}"
-            outcome = self._outcome(after, Result.STUCK, "RestoreFailed", text)
+            outcome = self._outcome(after, Result.STUCK, "RestoreFailed", f"{why}; {NOT_RESTORED}: {wrong}")
         else:
             text = f"{why}; the state before is restored"
             outcome = self._close(self._outcome(after, Result.RESTORED, reason, text), before)
