@@ -9,10 +9,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from trafficd_agent.app.adopt import Adopted, adopt_opensm, adopt_tc, document, read_tc
 from trafficd_agent.app.drivers import DriverTable, bind
 from trafficd_agent.app.reset import Reset
 from trafficd_agent.apply import SaveError
-from trafficd_agent.config import default_config, parse_config
+from trafficd_agent.config import DriverRule, default_config, parse_config
+from trafficd_agent.driver import DriverError
+from trafficd_agent.drivers.opensm import OpensmOptions
 from trafficd_agent.files import LockedError, locked
 from trafficd_agent.pause import PauseFiles
 from trafficd_topology.diff import Disruption
@@ -141,6 +144,31 @@ def _indented(steps: tuple[str, ...]) -> list[str]:
     return [f"  {s}" for s in steps]
 
 
+def adopt(args: argparse.Namespace) -> Code:
+    """Print the policy that says what this node's ports and its subnet manager hold already."""
+    config = default_config()
+    node = args.node or config.node
+    drivers = _drivers(args)
+    found = [_adopt_port(node, p) for p in args.ports]
+    found += [_adopt_fabric(b.rule) for b in drivers.bound if b.rule.driver == "opensm"]
+    if not any(a.text for a in found):
+        raise StopError(Code.FAILED, *(s for a in found for s in a.left), "nothing can be adopted")
+    say(document(found))
+    return Code.OK
+
+
+def _adopt_fabric(rule: DriverRule) -> Adopted:
+    path = Path((rule.options or {}).get("conf", OpensmOptions().conf))
+    return adopt_opensm(rule.match, text(path).decode("utf-8", "replace"))
+
+
+def _adopt_port(node: str, port: str) -> Adopted:
+    try:
+        return adopt_tc(node, port, read_tc(port))
+    except DriverError as e:
+        return Adopted("", (str(e),))
+
+
 def add(commands: Any) -> None:
     """Their command lines."""
     where = argparse.ArgumentParser(add_help=False)
@@ -148,6 +176,12 @@ def add(commands: Any) -> None:
     where.add_argument("--state-dir", help="where the agent keeps its state")
     one = commands.add_parser("pause", parents=[where], help="stop every write on this node")
     one.add_argument("--reason", default="", help="why, for whoever asks the agent for its status")
+    three = commands.add_parser(
+        "adopt", parents=[where], help="the policy that says what is programmed already"
+    )
+    three.add_argument("ports", nargs="*", metavar="PORT", help="network devices whose htb tree to read")
+    three.add_argument("--node", help="name of this node; default: the host name")
+    three.add_argument("--output", choices=["yaml"], default="yaml")
     two = commands.add_parser("reset", parents=[where], help="put back what was there before the first write")
     two.add_argument("--yes", action="store_true", help="do it; without, it is only shown")
     two.add_argument(
@@ -156,4 +190,9 @@ def add(commands: Any) -> None:
     commands.add_parser("resume", parents=[where], help="allow writes again after pause")
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {"pause": pause, "resume": resume, "reset": reset}
+COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
+    "pause": pause,
+    "resume": resume,
+    "reset": reset,
+    "adopt": adopt,
+}
