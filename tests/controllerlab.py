@@ -97,7 +97,7 @@ class Machine:
     def __init__(self) -> None:
         self.saved = Saved(UUID, Generation(1, 0))
         self.state = self.fresh()
-        self.now = 0.0
+        self.now = 10_000.0
         self.full = False
         self.held: dict[str, tuple[Generation, str]] = {}
         self.sessions = 100

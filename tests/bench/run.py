@@ -11,10 +11,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import lanes
 import path
 
+import agents
+
 BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("path choice", path.decisions),
     ("path service", path.service),
     ("lanes", lanes.lanes),
+    ("operations", agents.operations),
 )
 
 

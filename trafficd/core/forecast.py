@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from trafficd.core.events import FabricOffered, PolicyOffered
 from trafficd.core.offers import preview
 from trafficd.core.overview import current
 from trafficd.core.plan import Plan, ScopePlan
 from trafficd.core.rollout import Rollout, Standing
-from trafficd.core.settle import plan_of, scope_digest
+from trafficd.core.settle import plan_of
 from trafficd.core.slots import Waiting, refusal
 from trafficd.core.standing import judged
 from trafficd.core.start import begun
@@ -21,7 +22,7 @@ from trafficd_topology.diff import (
     Disruption,
     FieldDifference,
     Op,
-    Steps,
+    State,
     describe,
     diff,
     ordered,
@@ -117,13 +118,13 @@ def _compared(state: ControlState, old: Plan, new: Plan) -> Iterator[ScopeForeca
         if after is None and before is not None:
             note = ("goes back to what its agent found there before the first write",)
             yield ScopeForecast(before, Action.REMOVE, notes=note)
-        elif after is not None and (before is None or scope_digest(before) != scope_digest(after)):
+        elif after is not None and before != after:
             yield _changed(state, before, after)
 
 
 def _changed(state: ControlState, before: ScopePlan | None, after: ScopePlan) -> ScopeForecast:
-    changes = diff(after.elements, before.elements if before else ())
-    found = [*(_heads(before, after) if before else ()), *describe(changes)]
+    changes, rows = _difference(after.elements, before.elements if before else ())
+    found = [*(_heads(before, after) if before else ()), *rows]
     status = _status(state, after)
     if before is not None and not changes and status is not None and after.mode is Mode.ENFORCE:
         found += [d for d in status.differences if d not in found]
@@ -148,12 +149,20 @@ def _heads(before: ScopePlan, after: ScopePlan) -> list[FieldDifference]:
     return [FieldDifference(name, str(new), str(old)) for name, old, new in pairs if old != new]
 
 
-def _table(scope: ScopePlan) -> Steps:
-    return TC_STEPS if scope.kind is ScopeKind.PORT else IB_STEPS
-
-
 def _steps(scope: ScopePlan, changes: Iterable[Change]) -> tuple[StepForecast, ...]:
-    steps = _table(scope)
+    return _stepped(scope.kind, tuple(changes))
+
+
+@lru_cache(maxsize=256)
+def _difference(new: State, old: State) -> tuple[tuple[Change, ...], tuple[FieldDifference, ...]]:
+    """Thousands of ports share a few states."""
+    changes = diff(new, old)
+    return changes, describe(changes)
+
+
+@lru_cache(maxsize=256)
+def _stepped(kind: ScopeKind, changes: tuple[Change, ...]) -> tuple[StepForecast, ...]:
+    steps = TC_STEPS if kind is ScopeKind.PORT else IB_STEPS
     rows = []
     for change in ordered(changes, steps):
         row = step_of(change, steps)

@@ -10,13 +10,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from trafficd.core.effects import Effect, Effects, Persist, Publish, SendDesired, SendHeader
 from trafficd.core.plan import Plan, ScopePlan, plan
 from trafficd.core.state import ControlState, NodeState, PolicySource, saved
-from trafficd_topology.diff import render
+from trafficd_topology.diff import State, render
 from trafficd_topology.model import NodeInventory, ScopeKind
 from trafficd_topology.status import Generation
+
+
+@lru_cache(maxsize=256)
+def _rendered(elements: State) -> str:
+    """Thousands of ports share a few states."""
+    return render(elements)
 
 
 def scope_digest(scope: ScopePlan) -> str:
@@ -25,7 +32,7 @@ def scope_digest(scope: ScopePlan) -> str:
     both = zip(scope.lanes.lanes, scope.guaranteed, strict=True)
     lanes = [f"lane {lane.id} {lane.name} {ratio!r} {lane.use}" for lane, ratio in both]
     classes = [f"class {c.name} {c.lane}" for c in scope.lanes.classes]
-    text = "\n".join([*map(str, head), *lanes, *classes, render(scope.elements)])
+    text = "\n".join([*map(str, head), *lanes, *classes, _rendered(scope.elements)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

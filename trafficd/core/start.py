@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trafficd.core.plan import Plan
 from trafficd.core.rollout import Rollout, advance, waves
-from trafficd.core.settle import desired_digest, plan_of
+from trafficd.core.settle import plan_of
 from trafficd.core.state import ControlState
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.qos.policy import RolloutSettings
@@ -18,8 +18,7 @@ def changed(state: ControlState, old: Plan, new: Plan) -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted(state.nodes)
-        if state.nodes[name].session is not None
-        and desired_digest(old.of(name)) != desired_digest(new.of(name))
+        if state.nodes[name].session is not None and old.of(name) != new.of(name)
     )
 
 
@@ -56,4 +55,7 @@ def started(
     rollout = begun(before, after, settings, new)
     if rollout is None:
         return after
-    return replace(after, rollout=advance(rollout, {}, 0.0), before=before.policies)
+    canary = advance(rollout, {}, 0.0)
+    # Its time begins with the next turn, which knows what time it is.
+    begun_now = None if canary is None else replace(canary, since=None)
+    return replace(after, rollout=begun_now, before=before.policies)
