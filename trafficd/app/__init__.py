@@ -76,6 +76,7 @@ async def _until_stopped(controller: Controller, config: ControllerConfig, annou
         announce(
             f"trafficd {__version__} serves gRPC{' with TLS' if config.tls else ''} on {' and '.join(map(str, controller.grpc))} and HTTP on "
             f"{Address(config.http.host, controller.http_port)}; "
+            f"{f'nodes enrol on {controller.enroll}; ' if controller.enroll else ''}"
             f"controller {state.uuid}, generation {state.generation}"
         )
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(controller.failed.wait())]

@@ -55,8 +55,8 @@ def stamp(at: datetime) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """The two largest units: 3 d 4 h, 5 h 6 min, 7 min."""
-    minutes = int(length.total_seconds() // 60)
+    """The two largest units, minutes rounded up: 3 d 4 h, 5 h 6 min, 7 min."""
+    minutes = -int(-length.total_seconds() // 60)
     days, hours = minutes // 1440, minutes // 60 % 24
     if days:
         return f"{days} d {hours} h"
