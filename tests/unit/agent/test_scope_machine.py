@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from trafficd_agent.drivers.fake import Behaviour, Error
-from trafficd_agent.scope import LATCHED, Advanced, Noticed, ScopeState, Stage, Told, status
+from trafficd_agent.machine import paused
+from trafficd_agent.scope import (
+    LATCHED,
+    Advanced,
+    Noticed,
+    Paused,
+    Reached,
+    Retried,
+    ScopeState,
+    Stage,
+    Told,
+    status,
+)
 from trafficd_topology.diff import State, render
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import ConditionType, Generation
@@ -56,13 +68,14 @@ class Scope(RuleBasedStateMachine):
         self.lab.generation = Generation(1, self.number)
         return self.lab.generation
 
-    @rule(name=STATES, mode=st.sampled_from(Mode))
-    def told(self, name: str, mode: Mode) -> None:
+    @rule(name=STATES, mode=st.sampled_from(Mode), revert_s=st.sampled_from([0.0, 0.0, 20.0]))
+    def told(self, name: str, mode: Mode, revert_s: float = 0.0) -> None:
+        self.lab.revert_s = revert_s
         self.lab.accepted = enforced(NAMED[name], mode)
         generation = self._generation()
         if self.lab.state is None:
-            self.lab.state = ScopeState(self.lab.accepted, self.lab.limits)
-        self.lab.post(Told(self.lab.accepted, generation))
+            self.lab.state = paused(ScopeState(self.lab.accepted, self.lab.limits), self.lab.paused)
+        self.lab.post(Told(self.lab.accepted, generation, revert_s))
 
     @precondition(lambda self: self.lab.state is not None)
     @rule()
@@ -74,6 +87,17 @@ class Scope(RuleBasedStateMachine):
     def deselected(self) -> None:
         self.lab.accepted = None
         self.lab.post(Told(None, self._generation()))
+
+    @rule(why=st.sampled_from(["", "writes are stopped"]))
+    def paused_or_not(self, why: str) -> None:
+        self.lab.paused = why
+        if self.lab.state is not None:
+            self.lab.post(Paused(why))
+
+    @precondition(lambda self: self.lab.state is not None)
+    @rule(event=st.sampled_from([Retried(), Reached()]))
+    def retried_or_reached(self, event: Retried | Reached) -> None:
+        self.lab.post(event)
 
     @rule(behaviour=BEHAVIOURS)
     def behaves(self, behaviour: Behaviour) -> None:
@@ -123,13 +147,25 @@ class Scope(RuleBasedStateMachine):
     @invariant()
     def latched_and_observed_scopes_are_left_alone(self) -> None:
         s = self.lab.state
-        if s is None or self.lab.held or self.lab.waiting:
+        if s is None or s.trial is not None or self.lab.held or self.lab.waiting:
             return
         if s.stage in LATCHED or (s.scope.mode is Mode.OBSERVE and not s.leaving and s.stage is Stage.NEW):
             before = self.lab.driver.device.writes(PORT.name)
             self.lab.advance(61)
             # A failed scope that was found to be as desired is held again, and then repaired like any other.
             assert self.lab.driver.device.writes(PORT.name) == before or self.lab.state.stage not in LATCHED
+
+    @invariant()
+    def nothing_but_what_is_owed_is_written_while_paused(self) -> None:
+        s = self.lab.state
+        if s is None or not self.lab.paused or self.lab.held or self.lab.waiting:
+            return
+        if s.stage not in (Stage.STUCK, Stage.CUT) and s.trial is None:
+            self.lab.advance(31)
+            before = self.lab.driver.device.writes(PORT.name)
+            stage = self.lab.state.stage
+            self.lab.advance(61)
+            assert self.lab.driver.device.writes(PORT.name) == before or stage is Stage.STUCK
 
     @invariant()
     def what_is_said_to_be_verified_is_so(self) -> None:
@@ -147,6 +183,9 @@ class Scope(RuleBasedStateMachine):
         lab = self.lab
         lab.release()
         lab.driver.behaviour = Behaviour()
+        self.paused_or_not("")
+        lab.revert_s = 0.0
+        lab.post(Reached())
         wanted = lab.accepted
         told = Told(None if wanted is None else enforced(wanted.elements), self._generation())
         lab.accepted = told.scope
