@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from trafficd.api.v1 import policy_pb2, policy_pb2_grpc
+from trafficd.api.v1 import operation_pb2_grpc, policy_pb2, policy_pb2_grpc
 from trafficd.cli.exits import CliError, Exit
 from trafficd.cli.files import read
 from trafficd.cli.output import add_output, complain, plain, say, say_json
+from trafficd.cli.pause import add_leave, give_leave, wants_leave
 from trafficd.cli.policies import policy_text, problems_text
 from trafficd.cli.rpc import add_controller, call, channel
 
@@ -28,6 +29,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="end this policy of the API; may be repeated",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would come of it and change nothing")
+    add_leave(parser)
     add_controller(parser)
     add_output(parser)
     parser.set_defaults(run=run)
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             request = policy_pb2.ApplyPolicyRequest(text=text, remove=args.remove)
             response = call(stub.ApplyPolicy, request, args)
+            if wants_leave(args) and not response.problems:
+                complain(give_leave(operation_pb2_grpc.OperationServiceStub(opened), args))
     if args.output == "json":
         say_json(plain(response))
     else:
