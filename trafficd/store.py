@@ -15,7 +15,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trafficd.convert.stored import history_of, history_row, log_of, log_row, operations, put_operations
@@ -183,8 +183,9 @@ def _lock(path: Path) -> int:
         raise StoreError(
             f"the state file {path} is in use by {holder}: two controllers may not share it"
         ) from e
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    with suppress(OSError):  # the lock holds without the name, which a full disk has no room for
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     return descriptor
 
 
@@ -206,7 +207,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise StoreError(
             f"the state file {path} is damaged ({' '.join(damage.split())}): put back a copy, or move it away to begin anew"
         )
-    _migrate(db, version)
+    if version < len(MIGRATIONS):
+        # Nothing is written otherwise: what was saved can be served from a full or read-only disk, too.
+        _migrate(db, version)
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

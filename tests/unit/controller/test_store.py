@@ -180,6 +180,27 @@ def test_full_disk_refuses_and_keeps_the_old(path: Path) -> None:
     again.close()
 
 
+READER = """
+import resource
+import sys
+from pathlib import Path
+from trafficd.store import Store
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+print(Store.open(Path(sys.argv[1])).load().generation)
+"""
+
+
+def test_what_was_saved_is_served_where_nothing_can_be_written(path: Path) -> None:
+    store = Store.open(path)
+    store.load()
+    store.save(FULL)
+    store.close()
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(path)], check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("3.17\n", "")
+
+
 WRITER = """
 import sys
 from dataclasses import replace
