@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from scriptedagent import ScriptedAgent, eventually
-from test_controller_cli import DATA, Served, serve, trafficd
+from served import DATA, Served, serve, trafficd
 
 from trafficd.api.v1 import agent_pb2
 
