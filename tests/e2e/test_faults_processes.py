@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -85,6 +86,26 @@ def test_devices_that_misbehave_stand_alone_until_a_new_generation(
     wait_for("all in sync", lambda: verdicts(controller) == dict.fromkeys(PORTS, "True InSync"))
     assert len({agent.holds(port) for port in PORTS}) == 1
     assert agent.end() == 0
+
+
+def test_an_agent_that_freezes_is_noticed_and_comes_back(controller: Controller, agent: AgentProcess) -> None:
+    agent.start()
+    assert agent.process is not None
+    wait_for("a session", lambda: [n.connected for n in controller.status().nodes] == [True])
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_for("its absence", lambda: [n.connected for n in controller.status().nodes] == [False], 30, 0.1)
+        controller.policy.write_text(STRICT)
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    wait_for("the new policy", lambda: served(controller) == dict.fromkeys(PORTS, 2))
+    assert set(verdicts(controller).values()) <= {"True Verified", "True InSync"}
+    assert agent.end() == 0
+
+
+def served(controller: Controller) -> dict[str, int]:
+    """Port -> the generation that its conditions are about."""
+    return {s.name: s.observed.number for n in controller.status().nodes for s in n.scopes}
 
 
 def verdicts(controller: Controller) -> dict[str, str]:
