@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The base install is the client library alone.
         sys.stderr.write(f"trafficd: the command needs {e.name}: pip install 'trafficd[controller]'\n")
         return Exit.REFUSED
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
     args = parser.parse_args(argv)
     try:
         code: int = args.run(args)
