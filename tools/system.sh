@@ -5,6 +5,8 @@ missing=
 need() { [ -e "$1" ] || missing="$missing $2"; }
 need /usr/sbin/tc iproute2
 need /usr/sbin/ethtool ethtool
+need /usr/bin/pgrep procps
+need /usr/bin/setpriv util-linux
 need /usr/sbin/opensm opensm
 need /usr/bin/ibsim ibsim-utils
 need /usr/sbin/smpquery infiniband-diags
