@@ -16,7 +16,7 @@ from lab.tcbench import FIRST, TcBench, lanes, tc_bench
 from trafficd_agent.driver import BusyError, ForeignError, GoneError, RefusedError
 from trafficd_agent.drivers.tc import TcDriver, TcOptions
 from trafficd_topology.diff import Change, Element, Op, describe, diff, ordered, render
-from trafficd_topology.qos.tc import TcLeaf, TcOther
+from trafficd_topology.qos.tc import TcLeaf, TcOther, TcQdisc
 
 pytestmark = pytest.mark.kernel
 FOREIGN = (
@@ -115,6 +115,10 @@ LEFT = {
         "tc class add dev va parent 7f1d: classid 7f1d:99 htb rate 1mbit",
         "other/tree",
     ),
+    "a class of number 0": (
+        "tc class add dev va parent 7f1d:1 classid 7f1d:0 htb rate 1mbit",
+        "other/tree",
+    ),
     "a class that counts an overhead": (
         "tc class change dev va parent 7f1d:1 classid 7f1d:12 htb rate 48mbit overhead 24",
         "other/tree",
@@ -181,6 +185,7 @@ def test_a_tree_that_goes_while_it_is_programmed_passes(bench: TcBench) -> None:
             Element("filter", "dscp-64", next(e.value for e in FIRST if e.kind == "filter")),
             "no match that tc knows",
         ),
+        (Element("qdisc", "", TcQdisc(0, 80_000_000)), "cannot be a lane's"),
         (Element("class", "1", next(e.value for e in FIRST if e.kind == "class")), "cannot be a lane's"),
     ],
 )

@@ -61,6 +61,10 @@ def _minor(key: str) -> int:
     return minor
 
 
+def _checked_minor(minor: int) -> int:
+    return _minor(f"{minor:x}")
+
+
 def _checked_rate(rate_bps: int) -> int:
     if rate_bps < 8 or rate_bps % 8:
         raise ValueError(f"rate {rate_bps} bit/s is not a whole number of bytes per second above 0")
@@ -107,17 +111,18 @@ def _open(minor: int) -> tc.Class:
 def _add_qdisc(place: Place, change: Change) -> Requests:
     """The kernel carries these out back to back, so that the default class is missing for microseconds."""
     value: TcQdisc = change.new
+    minor = _checked_minor(value.default_minor)
     return (
-        tc.add_htb_root(place.index, HANDLE_MAJOR, value.default_minor, displace=place.displace),
+        tc.add_htb_root(place.index, HANDLE_MAJOR, minor, displace=place.displace),
         tc.set_class(place.index, _inner(value.rate_bps)),
-        tc.set_class(place.index, _open(value.default_minor)),
+        tc.set_class(place.index, _open(minor)),
     )
 
 
 def _change_qdisc(place: Place, change: Change) -> Requests:
     value: TcQdisc = change.new
     rate = tc.set_class(place.index, _inner(value.rate_bps))
-    return (rate, *_default(place, value.default_minor))
+    return (rate, *_default(place, _checked_minor(value.default_minor)))
 
 
 def _default(place: Place, minor: int) -> Requests:

@@ -70,6 +70,8 @@ def _misarranged(tree: Tree) -> str:
     for c in tree.classes:
         if c.parent != (ROOT_PARENT if c.handle == INNER else INNER):
             return f"class {shown(c.handle)} hangs below {shown(c.parent)}"
+        if c.handle == ROOT:
+            return f"class {shown(c.handle)} has the number of no lane"
         if not c.plain:
             return f"class {shown(c.handle)} counts packets with an overhead"
     return ""
