@@ -91,25 +91,38 @@ class Smp:
         return self._process
 
     def _ask(self, word: str) -> list[str]:
-        process = self._start()
+        """Ask; a helper that had ended since the last question is replaced, and its successor asked once."""
+        replaceable = self._process is not None
         try:
-            text = _exchange(process, word, self._options.answer_seconds)
+            try:
+                text = self._answer(word)
+            except (EOFError, BrokenPipeError):
+                if not replaceable:
+                    raise
+                text = self._answer(word)
         except (OSError, TimeoutError, EOFError) as e:
-            process.kill()
-            self.close()
-            raise BusyError(
-                f"the subnet of {self._options.fabric} could not be read: {e or self._last()}"
-            ) from e
+            raise BusyError(f"the subnet of {self._options.fabric} could not be read: {e}") from e
         lines = text.splitlines()[:-1]
         for line in lines:
             if line.startswith("error "):
                 raise _failure(self._options.fabric, line.removeprefix("error "))
         return lines
 
+    def _answer(self, word: str) -> str:
+        """One exchange with the helper; one that fails is ended. Raises OSError, TimeoutError, EOFError."""
+        process = self._start()
+        try:
+            return _exchange(process, word, self._options.answer_seconds)
+        except (OSError, TimeoutError, EOFError) as e:
+            process.kill()
+            words = str(e) or self._last()
+            self.close()
+            raise type(e)(words) from e
+
     def _last(self) -> str:
         """The library's last warning."""
         if self._warnings is None:
-            return ""
+            return "the helper ended without a word; try again"
         self._warnings.seek(0)
         lines = self._warnings.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the helper ended without a word; try again"
