@@ -103,6 +103,41 @@ def test_an_agent_that_freezes_is_noticed_and_comes_back(controller: Controller,
     assert agent.end() == 0
 
 
+def threads(agent: AgentProcess) -> int:
+    assert agent.process is not None
+    return sum(1 for _ in Path(f"/proc/{agent.process.pid}/task").iterdir())
+
+
+def test_ports_that_leave_and_come_back_leave_no_threads_behind(tmp_path: Path) -> None:
+    ports = tuple(f"c{i}" for i in range(20))
+    fabric = FABRIC.partition("      - ")[0] + "".join(
+        f"      - {{name: {port}, kind: storage, rate: 100M}}\n" for port in ports
+    )
+    one = POLICY.replace("[n1]", "[n1], ports: [c0]")
+    controller = Controller(tmp_path, fabric, one)
+    controller.start()
+    agent = AgentProcess(tmp_path / "agent", controller.grpc_port, ports)
+    agent.start()
+    try:
+        wait_for("one port", lambda: set(served(controller)) == {"c0"})
+        few = threads(agent)
+        controller.policy.write_text(POLICY)
+        wait_for("twenty ports", lambda: set(verdicts(controller).values()) == {"True InSync"})
+        assert threads(agent) >= few + 19
+        controller.policy.write_text(one)
+        wait_for("nineteen returned", lambda: returned(controller) == 19)
+        controller.policy.write_text(one.replace("dualpath", "two-lane-strict"))
+        # Some of what else runs keeps a few threads at hand.
+        wait_for("few threads", lambda: threads(agent) <= few + 8)
+    finally:
+        agent.kill()
+        controller.kill()
+
+
+def returned(controller: Controller) -> int:
+    return sum(verdict == "True ReturnedToAsFound" for verdict in verdicts(controller).values())
+
+
 def served(controller: Controller) -> dict[str, int]:
     """Port -> the generation that its conditions are about."""
     return {s.name: s.observed.number for n in controller.status().nodes for s in n.scopes}

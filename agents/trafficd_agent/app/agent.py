@@ -271,6 +271,8 @@ class Agent:
         self.controller = replace(self.controller, uuid=desired.controller_uuid, refused="")
         for gone in [i for i, s in self.states.items() if s.stage is Stage.LEFT]:
             del self.states[gone]
+            if gone in self._workers:
+                self._workers.pop(gone).end()
         wanted = {s.id: s for s in desired.scopes}
         for scope in wanted.values():
             fresh = paused(ScopeState(scope, self._limits(scope.id)), self.pauses.why)
