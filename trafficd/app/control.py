@@ -13,11 +13,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from trafficd.core.effects import Effect, Persist
-from trafficd.core.events import Event, Settle
+from trafficd.core.effects import Blame, Declined, Effect, Persist
+from trafficd.core.events import Event, FabricOffered, PolicyOffered, Settle
 from trafficd.core.loop import step, unsaved
+from trafficd.core.offers import decline
 from trafficd.core.state import ControlState
 from trafficd.store import Store, StoreError
+from trafficd_topology.model import Problem
 
 log = logging.getLogger("trafficd.control")
 MAX_BATCH = 256
@@ -87,8 +89,18 @@ class ControlLoop:
             effects = self._step(waiting.event)
         except Exception as e:  # a fault in one event must not end the service of all others
             log.exception("dropped %s: internal error", type(waiting.event).__name__)
+            if isinstance(waiting.event, PolicyOffered | FabricOffered):
+                return _Turned(waiting, self._declined(waiting.event, e))
             return _Turned(waiting, (), e)
         return _Turned(waiting, effects)
+
+    def _declined(self, event: PolicyOffered | FabricOffered, error: Exception) -> tuple[Effect, ...]:
+        """A fault of ours in judging an offer: it is turned down like any other, so that status names it."""
+        reason = f"it cannot be judged, by a fault of this program ({type(error).__name__}): report it with the log"
+        what = "policy" if isinstance(event, PolicyOffered) else "fabric"
+        declined = Declined(what, event.source, (Problem("", "", reason),), Blame.FAULT)
+        self._state, effects = decline(self._state, declined)
+        return effects
 
     def _step(self, event: Event) -> tuple[Effect, ...]:
         now = time.monotonic()

@@ -7,6 +7,7 @@ of a Kubernetes ConfigMap is seen), then by its digest. Reading and parsing are 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import time
@@ -22,6 +23,7 @@ from trafficd_topology.parsers.fabric import parse_fabric
 from trafficd_topology.parsers.policy import parse_policies
 from trafficd_topology.parsers.tree import MAX_TEXT_BYTES
 
+log = logging.getLogger("trafficd.files")
 Identity = tuple[int, ...]
 YOUNG_NS = 2 * 10**9
 """A file written this recently may be written again without its times showing it: it is read at every look."""
@@ -113,4 +115,9 @@ class WatchedFile:
         if content.digest == self._digest:
             return None
         self._digest = content.digest
-        return self._offer(str(self._path), content)
+        try:
+            return self._offer(str(self._path), content)
+        except Exception as e:  # a fault in judging a file must not end the service of everything else
+            log.exception("%s: internal error", self._path)
+            reason = f"{self._path} cannot be judged, by a fault of this program ({type(e).__name__}): report it with the file"
+            return self._offer(str(self._path), Content(problem=reason))

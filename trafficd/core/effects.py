@@ -114,6 +114,8 @@ class Blame(StrEnum):
     """The operator of the controller: the change could not be saved."""
     UNKNOWN = "unknown"
     """The caller: it names something that does not exist."""
+    FAULT = "fault"
+    """Us: judging it failed in a way that nobody foresaw."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ CODES: dict[Blame, grpc.StatusCode] = {
     Blame.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
     Blame.STORE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Blame.UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Blame.FAULT: grpc.StatusCode.INTERNAL,
 }
 
 NO_FABRIC = "no fabric has been accepted yet: start the controller with --fabric FILE, or mend that file"

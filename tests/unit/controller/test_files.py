@@ -39,6 +39,21 @@ def test_only_another_content_is_news(path: Path) -> None:
     assert [poll(watched), poll(watched)] == ["next", "nothing"]
 
 
+def test_a_fault_in_judging_a_file_is_an_answer_too(path: Path) -> None:
+    def judge(source: str, content: Content) -> PolicyOffered:
+        if content.text == OTHER:
+            raise LookupError("nobody foresaw this")
+        return offer_policy(source, content)
+
+    watched = WatchedFile(path, judge)
+    assert poll(watched) == "main"
+    path.write_text(OTHER)
+    said = f"{path} cannot be judged, by a fault of this program (LookupError): report it with the file"
+    assert [poll(watched), poll(watched)] == [said, "nothing"]
+    path.write_text(GOOD)
+    assert poll(watched) == "main"
+
+
 def test_change_within_one_tick_of_the_clock(path: Path) -> None:
     """Same size, same times, same inode: a young file is read again all the same."""
     watched = WatchedFile(path, offer_policy)
