@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -21,7 +22,7 @@ from agentprocess import AgentProcess
 from faultlab import Controller, descriptors, readiness
 from lab.cluster import wait_for
 
-from trafficd.api.v1 import path_pb2, path_pb2_grpc
+from trafficd.api.v1 import agent_pb2, path_pb2, path_pb2_grpc
 from trafficd.cli import main
 
 PORTS = ("altered", "ignored", "lying", "hung", "refused", "well")
@@ -101,6 +102,39 @@ def test_an_agent_that_freezes_is_noticed_and_comes_back(controller: Controller,
     wait_for("the new policy", lambda: served(controller) == dict.fromkeys(PORTS, 2))
     assert set(verdicts(controller).values()) <= {"True Verified", "True InSync"}
     assert agent.end() == 0
+
+
+class Nonsense(grpc.GenericRpcHandler):
+    """A server whose every answer is no message, or one that does not belong there."""
+
+    ANSWERS = (b"\xff" * 20, b"", agent_pb2.ControlResponse(header=agent_pb2.Header()).SerializeToString())
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        return grpc.stream_stream_rpc_method_handler(self.answer)
+
+    def answer(self, _requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
+        self.calls += 1
+        yield self.ANSWERS[self.calls % len(self.ANSWERS)]
+
+
+def test_a_controller_that_talks_nonsense(tmp_path: Path) -> None:
+    server, nonsense = grpc.server(ThreadPoolExecutor(4)), Nonsense()
+    server.add_generic_rpc_handlers((nonsense,))
+    agent = AgentProcess(tmp_path, server.add_insecure_port("127.0.0.1:0"))
+    server.start()
+    try:
+        agent.start()
+        wait_for("five sessions", lambda: nonsense.calls >= 5)
+        assert "is it a trafficd controller?" in agent.said()
+        assert agent.get("/healthz") == b"ok\n"
+        assert agent.end() == 0
+    finally:
+        agent.kill()
+        server.stop(0).wait()
+    assert "Traceback" not in agent.said()
 
 
 def threads(agent: AgentProcess) -> int:

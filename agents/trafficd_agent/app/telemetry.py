@@ -12,6 +12,8 @@ from trafficd_agent.readers import Collected, Collector
 from trafficd_topology.counters import Column, Sample
 
 log = logging.getLogger(__name__)
+SHORTEST_S, LONGEST_S = 0.01, 3600.0
+"""Between samples, whatever a controller asks for: as the settings file may say."""
 REFRESH_S = 5.0
 """How often to look for new ports and counters, seconds."""
 
@@ -41,7 +43,7 @@ class Sampler:
 
     def set_interval(self, seconds: float) -> None:
         if seconds > 0:
-            self._interval_s = seconds
+            self._interval_s = min(max(seconds, SHORTEST_S), LONGEST_S)
             self._wake.set()
 
     def look_again(self) -> None:

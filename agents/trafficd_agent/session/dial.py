@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,6 +26,14 @@ OPTIONS = (
 )
 
 
+def one_line(record: logging.LogRecord) -> bool:
+    """For gRPC's logger: bytes that are no message are their sender's doing, and need no traceback of ours."""
+    if record.exc_info and (error := record.exc_info[1]) is not None:
+        record.msg, record.args, record.exc_info = f"{record.getMessage()} {error}", (), None
+    return True
+
+
+logging.getLogger("grpc._common").addFilter(one_line)
 Prepare = Callable[[], Awaitable[None]]
 
 
