@@ -13,6 +13,7 @@ from typing import Protocol
 
 from trafficd_topology.diff import Change, State, Steps
 from trafficd_topology.model import ScopeKind
+from trafficd_topology.qos.dcb import DcbFeatures
 
 
 class DriverError(Exception):
@@ -48,12 +49,13 @@ class Capability:
     """Whether this driver can serve a scope; ``reason`` says why not.
 
     A scope that is supported and not ``writable`` can be read and compared, and nothing else; ``reason`` says what the
-    agent lacks.
+    agent lacks. ``dcb``: what the port can hold, where this driver speaks DCB.
     """
 
     supported: bool
     reason: str = ""
     writable: bool = True
+    dcb: DcbFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trafficd_topology.qos.dcb import DcbFeatures
+
 
 class Role(StrEnum):
     """What a host does in a disaggregated inference cluster. A role may change at run time."""
@@ -150,6 +152,7 @@ class DriverOffer:
     driver: str
     supported: bool
     reason: str = ""
+    dcb: DcbFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from trafficd.api.v1 import agent_pb2
 from trafficd.convert.words import (
     condition,
@@ -28,6 +30,7 @@ from trafficd_topology.model import (
     PortInventory,
     ScopeKind,
 )
+from trafficd_topology.qos.dcb import DcbFeatures
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import ScopeStatus
 
@@ -124,7 +127,16 @@ def inventory(node: str, message: agent_pb2.InventoryReport) -> NodeInventory:
 
 
 def _offers(message: agent_pb2.PortInventory | agent_pb2.FabricInventory) -> tuple[DriverOffer, ...]:
-    return tuple(DriverOffer(o.driver, o.supported, o.reason) for o in message.offers)
+    return tuple(
+        DriverOffer(o.driver, o.supported, o.reason, _dcb(o.dcb) if o.HasField("dcb") else None)
+        for o in message.offers
+    )
+
+
+def _dcb(m: agent_pb2.DcbFeatures) -> DcbFeatures:
+    return DcbFeatures(
+        tuple(m.kinds), m.traffic_classes, m.lossless, m.buffer_bytes, m.cell_bytes, m.kernel_driver
+    )
 
 
 def _port(message: agent_pb2.PortInventory) -> PortInventory:
@@ -172,7 +184,19 @@ def gpu_message(gpu: Gpu) -> agent_pb2.GpuInventory:
 
 
 def _offer_messages(offers: tuple[DriverOffer, ...]) -> list[agent_pb2.DriverOffer]:
-    return [agent_pb2.DriverOffer(driver=o.driver, supported=o.supported, reason=o.reason) for o in offers]
+    return [
+        agent_pb2.DriverOffer(
+            driver=o.driver,
+            supported=o.supported,
+            reason=o.reason,
+            dcb=_dcb_message(o.dcb) if o.dcb else None,
+        )
+        for o in offers
+    ]
+
+
+def _dcb_message(f: DcbFeatures) -> agent_pb2.DcbFeatures:
+    return agent_pb2.DcbFeatures(**{d.name: getattr(f, d.name) for d in fields(f)})
 
 
 def _port_message(port: PortInventory) -> agent_pb2.PortInventory:

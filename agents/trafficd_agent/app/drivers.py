@@ -51,7 +51,7 @@ class DriverTable:
         for b in self.bound:
             if b.serves(scope) and b.driver.name not in found:
                 can = b.driver.probe(scope.name)
-                found[b.driver.name] = DriverOffer(b.driver.name, can.supported, can.reason)
+                found[b.driver.name] = DriverOffer(b.driver.name, can.supported, can.reason, can.dcb)
         return tuple(found.values())
 
 

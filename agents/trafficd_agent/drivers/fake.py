@@ -152,9 +152,15 @@ def parse_control(text: str | bytes) -> tuple[tuple[tuple[str, Behaviour], ...],
 def altered(value: Any) -> Any:
     """The same value with its first field made another."""
     name = fields(value)[0].name
-    was = getattr(value, name)
-    other = was + 1 if isinstance(was, int) else was + "x" if isinstance(was, str) else (*was, 0)
-    return replace(value, **{name: other})
+    return replace(value, **{name: _other(getattr(value, name))})
+
+
+def _other(was: Any) -> Any:
+    if isinstance(was, bool):
+        return not was
+    if isinstance(was, tuple):
+        return (*was, _other(was[-1]) if was else 0)
+    return was + 1 if isinstance(was, int) else was + "x"
 
 
 def halved(old: Any, new: Any) -> Any:

@@ -20,6 +20,7 @@ from trafficd_topology.model import (
     PortInventory,
     ScopeKind,
 )
+from trafficd_topology.qos.dcb import DcbFeatures
 from trafficd_topology.qos.kinds import KINDS
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Condition, ConditionStatus, ConditionType, Generation, ScopeStatus
@@ -171,7 +172,16 @@ def report_out(statuses: Iterable[ScopeStatus]) -> agent_pb2.StatusReport:
 
 
 def _offers_out(offers: tuple[DriverOffer, ...]) -> list[agent_pb2.DriverOffer]:
-    return [agent_pb2.DriverOffer(driver=o.driver, supported=o.supported, reason=o.reason) for o in offers]
+    return [
+        agent_pb2.DriverOffer(
+            driver=o.driver, supported=o.supported, reason=o.reason, dcb=_dcb_out(o.dcb) if o.dcb else None
+        )
+        for o in offers
+    ]
+
+
+def _dcb_out(f: DcbFeatures) -> agent_pb2.DcbFeatures:
+    return agent_pb2.DcbFeatures(**{d.name: getattr(f, d.name) for d in fields(f)})
 
 
 def _port_out(p: PortInventory) -> agent_pb2.PortInventory:

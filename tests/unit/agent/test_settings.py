@@ -188,7 +188,7 @@ def test_inventory_as_a_program_reads_it(tmp_path: Path, capsys: pytest.CaptureF
     assert (port["name"], port["rate_bps"], port["offers"]) == (
         "c0",
         1000,
-        [{"driver": "fake", "supported": True, "reason": ""}],
+        [{"driver": "fake", "supported": True, "reason": "", "dcb": None}],
     )
 
 

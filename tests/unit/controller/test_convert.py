@@ -30,11 +30,13 @@ from trafficd_topology.model import (
 )
 from trafficd_topology.parsers.fabric import parse_fabric
 from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.dcb import DcbFeatures
 from trafficd_topology.qos.kinds import KINDS, OBSERVED_ONLY
 from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.status import Condition, ConditionStatus, ConditionType, Generation, ScopeStatus
 
-OFFERS = (DriverOffer("tc", True), DriverOffer("fake", False, "no"))
+DCB = DcbFeatures(("ets", "pfc"), 8, 2, 262_144, 128, "mlx5_core")
+OFFERS = (DriverOffer("tc", True), DriverOffer("fake", False, "no"), DriverOffer("dcb", True, "", DCB))
 INVENTORY = NodeInventory(
     "n",
     (

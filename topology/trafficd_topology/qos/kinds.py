@@ -5,6 +5,18 @@ The fields of a message are named as those of the value type, so that both sides
 
 from __future__ import annotations
 
+from trafficd_topology.qos.dcb import (
+    DcbApp,
+    DcbBuffer,
+    DcbCable,
+    DcbCnp,
+    DcbEcn,
+    DcbEts,
+    DcbMaxrate,
+    DcbPfc,
+    DcbTrust,
+    Dcbx,
+)
 from trafficd_topology.qos.ib import IbOption, IbTable
 from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcOther, TcQdisc
 
@@ -13,6 +25,11 @@ OBSERVED_ONLY = "(observed only)"
 
 IB_TABLES = ("vlarb_high", "vlarb_low", "sl2vl", "high_limit")
 """Kinds that are read from the ports of a subnet."""
+
+DCB_KINDS = (
+    "dcbx", "trust", "dscp", "app", "ets", "pfc", "cable", "maxrate", "buffer", "ecn", "cnp",
+)  # fmt: skip
+"""Kinds of a RoCE port: see ``qos.dcb``."""
 
 KINDS: dict[str, tuple[type, str]] = {
     "qdisc": (TcQdisc, "tc_qdisc"),
@@ -25,4 +42,15 @@ KINDS: dict[str, tuple[type, str]] = {
     "vlarb_low": (IbTable, "ib_table"),
     "sl2vl": (IbTable, "ib_table"),
     "high_limit": (IbTable, "ib_table"),
+    "dcbx": (Dcbx, "dcbx"),
+    "trust": (DcbTrust, "dcb_trust"),
+    "dscp": (DcbApp, "dcb_app"),
+    "app": (DcbApp, "dcb_app"),
+    "ets": (DcbEts, "dcb_ets"),
+    "pfc": (DcbPfc, "dcb_pfc"),
+    "cable": (DcbCable, "dcb_cable"),
+    "maxrate": (DcbMaxrate, "dcb_maxrate"),
+    "buffer": (DcbBuffer, "dcb_buffer"),
+    "ecn": (DcbEcn, "dcb_ecn"),
+    "cnp": (DcbCnp, "dcb_cnp"),
 }

@@ -6,6 +6,9 @@ htb: no packet may meet a class that is not there, nor htb's direct queue. What 
 first. A tree then grows from its root: a class is there before anything sends packets to it. It shrinks the other
 way round, but a whole tree goes at once with its root, because taking it apart would leave the root without its
 default class for a while; what is removed after the root is gone already.
+
+DCB: the host owns the settings first and gives them up last. Everything that costs nothing comes before the PFC set,
+which takes the link down: what is refused is refused before the link flaps.
 """
 
 from __future__ import annotations
@@ -42,3 +45,39 @@ IB_STEPS: Steps = {
     **{(op, "option"): Step(2, Disruption.HITLESS, _IB_HITLESS) for op in Op},
     **{(op, kind): Step(3, Disruption.HITLESS, _IB_HITLESS) for op in Op for kind in IB_TABLES},
 }
+
+_HOST = "the host owns the settings before it writes any"
+_DCB_ROWS = (
+    (Op.ADD, "dcbx", Disruption.HITLESS, _HOST),
+    (Op.CHANGE, "dcbx", Disruption.HITLESS, _HOST),
+    *((op, "cnp", Disruption.HITLESS, "notifications are marked before anything causes them") for op in Op),
+    *((op, "ecn", Disruption.HITLESS, "senders can slow down before PFC may stop them") for op in Op),
+    *((op, "ets", Disruption.HITLESS, "a priority has its queue before packets are sent to it") for op in Op),
+    *((op, "maxrate", Disruption.HITLESS, "a ceiling changes in place") for op in Op),
+    (Op.ADD, "dscp", Disruption.HITLESS, "its priority has its queue; the first entry lets mlx5 trust DSCP"),
+    (Op.CHANGE, "dscp", Disruption.HITLESS, "the new priority is there before the old one goes"),
+    (Op.ADD, "app", Disruption.HITLESS, "its priority has its queue"),
+    (Op.CHANGE, "app", Disruption.HITLESS, "the new priority is there before the old one goes"),
+    *((op, "trust", Disruption.HITLESS, "the table that is trusted is complete") for op in Op),
+    (Op.REMOVE, "dscp", Disruption.HITLESS, "nobody needs it; without any, mlx5 trusts PCP again"),
+    (Op.REMOVE, "app", Disruption.HITLESS, "nobody needs it"),
+    *(
+        (op, "cable", Disruption.HITLESS, "headroom is sized before PFC relies on it")
+        for op in (Op.ADD, Op.CHANGE)
+    ),
+    *(
+        (op, "buffer", Disruption.HITLESS, "headroom is there before PFC relies on it")
+        for op in (Op.ADD, Op.CHANGE)
+    ),
+    *(
+        (op, "pfc", Disruption.LINK_FLAP, "mlx5 takes the link down and up when the PFC set changes")
+        for op in Op
+    ),
+    (Op.REMOVE, "buffer", Disruption.HITLESS, "nothing is lossless any more that needs it"),
+    (Op.REMOVE, "cable", Disruption.HITLESS, "nothing is lossless any more that needs it"),
+    (Op.REMOVE, "dcbx", Disruption.HITLESS, "firmware gets the settings back when the host is done"),
+)
+DCB_STEPS: Steps = {
+    (op, kind): Step(order, cost, why) for order, (op, kind, cost, why) in enumerate(_DCB_ROWS)
+}
+"""Sources: drivers/net/ethernet/mellanox/mlx5/core/en_dcbnl.c, port_buffer.c; net/dcb/dcbnl.c."""

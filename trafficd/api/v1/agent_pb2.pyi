@@ -338,14 +338,32 @@ class PortInventory(_message.Message):
     def __init__(self, name: _Optional[str] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., rate_bps: _Optional[int] = ..., up: bool = ..., pci: _Optional[str] = ..., guid: _Optional[str] = ..., rdma_device: _Optional[str] = ..., numa_node: _Optional[int] = ..., pcie_switch: _Optional[str] = ..., gpu: _Optional[int] = ..., tx_queues: _Optional[int] = ..., offers: _Optional[_Iterable[_Union[DriverOffer, _Mapping]]] = ...) -> None: ...
 
 class DriverOffer(_message.Message):
-    __slots__ = ("driver", "supported", "reason")
+    __slots__ = ("driver", "supported", "reason", "dcb")
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     SUPPORTED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    DCB_FIELD_NUMBER: _ClassVar[int]
     driver: str
     supported: bool
     reason: str
-    def __init__(self, driver: _Optional[str] = ..., supported: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    dcb: DcbFeatures
+    def __init__(self, driver: _Optional[str] = ..., supported: bool = ..., reason: _Optional[str] = ..., dcb: _Optional[_Union[DcbFeatures, _Mapping]] = ...) -> None: ...
+
+class DcbFeatures(_message.Message):
+    __slots__ = ("kinds", "traffic_classes", "lossless", "buffer_bytes", "cell_bytes", "kernel_driver")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    LOSSLESS_FIELD_NUMBER: _ClassVar[int]
+    BUFFER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CELL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_DRIVER_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    traffic_classes: int
+    lossless: int
+    buffer_bytes: int
+    cell_bytes: int
+    kernel_driver: str
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., traffic_classes: _Optional[int] = ..., lossless: _Optional[int] = ..., buffer_bytes: _Optional[int] = ..., cell_bytes: _Optional[int] = ..., kernel_driver: _Optional[str] = ...) -> None: ...
 
 class GpuInventory(_message.Message):
     __slots__ = ("index", "numa_node", "pcie_switch")

@@ -71,7 +71,7 @@ CONDITION_STATUS_FALSE: ConditionStatus
 CONDITION_STATUS_UNKNOWN: ConditionStatus
 
 class Element(_message.Message):
-    __slots__ = ("kind", "key", "tc_qdisc", "tc_class", "tc_leaf", "tc_filter", "ib_option", "ib_table")
+    __slots__ = ("kind", "key", "tc_qdisc", "tc_class", "tc_leaf", "tc_filter", "ib_option", "ib_table", "dcbx", "dcb_trust", "dcb_app", "dcb_ets", "dcb_pfc", "dcb_cable", "dcb_maxrate", "dcb_buffer", "dcb_ecn", "dcb_cnp")
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     TC_QDISC_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,16 @@ class Element(_message.Message):
     TC_FILTER_FIELD_NUMBER: _ClassVar[int]
     IB_OPTION_FIELD_NUMBER: _ClassVar[int]
     IB_TABLE_FIELD_NUMBER: _ClassVar[int]
+    DCBX_FIELD_NUMBER: _ClassVar[int]
+    DCB_TRUST_FIELD_NUMBER: _ClassVar[int]
+    DCB_APP_FIELD_NUMBER: _ClassVar[int]
+    DCB_ETS_FIELD_NUMBER: _ClassVar[int]
+    DCB_PFC_FIELD_NUMBER: _ClassVar[int]
+    DCB_CABLE_FIELD_NUMBER: _ClassVar[int]
+    DCB_MAXRATE_FIELD_NUMBER: _ClassVar[int]
+    DCB_BUFFER_FIELD_NUMBER: _ClassVar[int]
+    DCB_ECN_FIELD_NUMBER: _ClassVar[int]
+    DCB_CNP_FIELD_NUMBER: _ClassVar[int]
     kind: str
     key: str
     tc_qdisc: TcQdisc
@@ -88,7 +98,17 @@ class Element(_message.Message):
     tc_filter: TcFilter
     ib_option: IbOption
     ib_table: IbTable
-    def __init__(self, kind: _Optional[str] = ..., key: _Optional[str] = ..., tc_qdisc: _Optional[_Union[TcQdisc, _Mapping]] = ..., tc_class: _Optional[_Union[TcClass, _Mapping]] = ..., tc_leaf: _Optional[_Union[TcLeaf, _Mapping]] = ..., tc_filter: _Optional[_Union[TcFilter, _Mapping]] = ..., ib_option: _Optional[_Union[IbOption, _Mapping]] = ..., ib_table: _Optional[_Union[IbTable, _Mapping]] = ...) -> None: ...
+    dcbx: Dcbx
+    dcb_trust: DcbTrust
+    dcb_app: DcbApp
+    dcb_ets: DcbEts
+    dcb_pfc: DcbPfc
+    dcb_cable: DcbCable
+    dcb_maxrate: DcbMaxrate
+    dcb_buffer: DcbBuffer
+    dcb_ecn: DcbEcn
+    dcb_cnp: DcbCnp
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[str] = ..., tc_qdisc: _Optional[_Union[TcQdisc, _Mapping]] = ..., tc_class: _Optional[_Union[TcClass, _Mapping]] = ..., tc_leaf: _Optional[_Union[TcLeaf, _Mapping]] = ..., tc_filter: _Optional[_Union[TcFilter, _Mapping]] = ..., ib_option: _Optional[_Union[IbOption, _Mapping]] = ..., ib_table: _Optional[_Union[IbTable, _Mapping]] = ..., dcbx: _Optional[_Union[Dcbx, _Mapping]] = ..., dcb_trust: _Optional[_Union[DcbTrust, _Mapping]] = ..., dcb_app: _Optional[_Union[DcbApp, _Mapping]] = ..., dcb_ets: _Optional[_Union[DcbEts, _Mapping]] = ..., dcb_pfc: _Optional[_Union[DcbPfc, _Mapping]] = ..., dcb_cable: _Optional[_Union[DcbCable, _Mapping]] = ..., dcb_maxrate: _Optional[_Union[DcbMaxrate, _Mapping]] = ..., dcb_buffer: _Optional[_Union[DcbBuffer, _Mapping]] = ..., dcb_ecn: _Optional[_Union[DcbEcn, _Mapping]] = ..., dcb_cnp: _Optional[_Union[DcbCnp, _Mapping]] = ...) -> None: ...
 
 class TcQdisc(_message.Message):
     __slots__ = ("default_minor", "rate_bps")
@@ -139,6 +159,78 @@ class IbTable(_message.Message):
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, entries: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Dcbx(_message.Message):
+    __slots__ = ("ieee",)
+    IEEE_FIELD_NUMBER: _ClassVar[int]
+    ieee: bool
+    def __init__(self, ieee: bool = ...) -> None: ...
+
+class DcbTrust(_message.Message):
+    __slots__ = ("selectors",)
+    SELECTORS_FIELD_NUMBER: _ClassVar[int]
+    selectors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, selectors: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DcbApp(_message.Message):
+    __slots__ = ("priorities",)
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    priorities: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, priorities: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DcbEts(_message.Message):
+    __slots__ = ("prio_tc", "tsa", "percent", "willing")
+    PRIO_TC_FIELD_NUMBER: _ClassVar[int]
+    TSA_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    WILLING_FIELD_NUMBER: _ClassVar[int]
+    prio_tc: _containers.RepeatedScalarFieldContainer[int]
+    tsa: _containers.RepeatedScalarFieldContainer[str]
+    percent: _containers.RepeatedScalarFieldContainer[int]
+    willing: bool
+    def __init__(self, prio_tc: _Optional[_Iterable[int]] = ..., tsa: _Optional[_Iterable[str]] = ..., percent: _Optional[_Iterable[int]] = ..., willing: bool = ...) -> None: ...
+
+class DcbPfc(_message.Message):
+    __slots__ = ("priorities",)
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    priorities: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, priorities: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DcbCable(_message.Message):
+    __slots__ = ("length_m",)
+    LENGTH_M_FIELD_NUMBER: _ClassVar[int]
+    length_m: int
+    def __init__(self, length_m: _Optional[int] = ...) -> None: ...
+
+class DcbMaxrate(_message.Message):
+    __slots__ = ("rate_bps",)
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    rate_bps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, rate_bps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DcbBuffer(_message.Message):
+    __slots__ = ("prio_buffer", "size_bytes")
+    PRIO_BUFFER_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    prio_buffer: _containers.RepeatedScalarFieldContainer[int]
+    size_bytes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, prio_buffer: _Optional[_Iterable[int]] = ..., size_bytes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DcbEcn(_message.Message):
+    __slots__ = ("notify", "react")
+    NOTIFY_FIELD_NUMBER: _ClassVar[int]
+    REACT_FIELD_NUMBER: _ClassVar[int]
+    notify: bool
+    react: bool
+    def __init__(self, notify: bool = ..., react: bool = ...) -> None: ...
+
+class DcbCnp(_message.Message):
+    __slots__ = ("dscp", "priority")
+    DSCP_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    dscp: int
+    priority: int
+    def __init__(self, dscp: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Marking(_message.Message):
     __slots__ = ("traffic_class", "link_layer", "lane_id", "service_levels", "dscps", "tos", "so_priority", "intents")
