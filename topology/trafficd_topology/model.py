@@ -174,6 +174,32 @@ class PortInventory:
 
 
 @dataclass(frozen=True, slots=True)
+class FabricPortType:
+    """The ports of one type of an InfiniBand subnet, by the weakest of them (PortInfo, IBA 1.4 section 14.2.5.6).
+
+    ``type`` is one of ``qos.ib.PORT_TYPES``. ``vls`` are the data VLs that each can run (VLCap), ``operational_vls``
+    those that each runs now; the entries are VLArbHighCap and VLArbLowCap; ``mtu_bytes`` is the smallest NeighborMTU,
+    0 when it is not known.
+    """
+
+    type: str
+    ports: int
+    vls: int
+    operational_vls: int
+    high_entries: int
+    low_entries: int
+    mtu_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FabricSetting:
+    """A line of opensm.conf that lanes depend on: one of ``parsers.opensm_conf.INFORMING``."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class FabricInventory:
     """A fabric that an agent can program as a whole, beside its subnet manager."""
 
@@ -181,6 +207,8 @@ class FabricInventory:
     ports: int | None = None
     """How many ports its subnet manager serves, when that could be read."""
     offers: tuple[DriverOffer, ...] = ()
+    port_types: tuple[FabricPortType, ...] = ()
+    settings: tuple[FabricSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from trafficd_topology.diff import FieldDifference
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
+    FabricPortType,
+    FabricSetting,
     Gpu,
     LinkLayer,
     NodeInventory,
@@ -158,7 +160,17 @@ def _port(message: agent_pb2.PortInventory) -> PortInventory:
 
 def _fabric(message: agent_pb2.FabricInventory) -> FabricInventory:
     return FabricInventory(
-        message.name, message.ports if message.HasField("ports") else None, _offers(message)
+        message.name,
+        message.ports if message.HasField("ports") else None,
+        _offers(message),
+        tuple(_port_type(t) for t in message.port_types),
+        tuple(FabricSetting(s.name, s.value) for s in message.settings),
+    )
+
+
+def _port_type(t: agent_pb2.FabricPortType) -> FabricPortType:
+    return FabricPortType(
+        t.type, t.ports, t.vls, t.operational_vls, t.high_entries, t.low_entries, t.mtu_bytes
     )
 
 
@@ -173,9 +185,27 @@ def inventory_message(inventory: NodeInventory) -> agent_pb2.InventoryReport:
         gpus=[gpu_message(g) for g in inventory.gpus],
         memory_bytes=inventory.memory_bytes or 0,
         fabrics=[
-            agent_pb2.FabricInventory(name=f.name, ports=f.ports, offers=_offer_messages(f.offers))
+            agent_pb2.FabricInventory(
+                name=f.name,
+                ports=f.ports,
+                offers=_offer_messages(f.offers),
+                port_types=[_port_type_message(t) for t in f.port_types],
+                settings=[agent_pb2.FabricSetting(name=s.name, value=s.value) for s in f.settings],
+            )
             for f in inventory.fabrics
         ],
+    )
+
+
+def _port_type_message(t: FabricPortType) -> agent_pb2.FabricPortType:
+    return agent_pb2.FabricPortType(
+        type=t.type,
+        ports=t.ports,
+        vls=t.vls,
+        operational_vls=t.operational_vls,
+        high_entries=t.high_entries,
+        low_entries=t.low_entries,
+        mtu_bytes=t.mtu_bytes,
     )
 
 

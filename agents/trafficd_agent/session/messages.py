@@ -14,6 +14,7 @@ from trafficd_topology.diff import Disruption, Element, State, state
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
+    FabricPortType,
     Gpu,
     LinkLayer,
     NodeInventory,
@@ -208,7 +209,25 @@ def _gpu_out(g: Gpu) -> agent_pb2.GpuInventory:
 
 
 def _fabric_out(f: FabricInventory) -> agent_pb2.FabricInventory:
-    return agent_pb2.FabricInventory(name=f.name, ports=f.ports, offers=_offers_out(f.offers))
+    return agent_pb2.FabricInventory(
+        name=f.name,
+        ports=f.ports,
+        offers=_offers_out(f.offers),
+        port_types=[_port_type_out(t) for t in f.port_types],
+        settings=[agent_pb2.FabricSetting(name=s.name, value=s.value) for s in f.settings],
+    )
+
+
+def _port_type_out(t: FabricPortType) -> agent_pb2.FabricPortType:
+    return agent_pb2.FabricPortType(
+        type=t.type,
+        ports=t.ports,
+        vls=t.vls,
+        operational_vls=t.operational_vls,
+        high_entries=t.high_entries,
+        low_entries=t.low_entries,
+        mtu_bytes=t.mtu_bytes,
+    )
 
 
 def inventory_out(n: NodeInventory) -> agent_pb2.InventoryReport:

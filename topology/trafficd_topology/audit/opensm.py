@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from trafficd_topology.audit.facts import ConfFacts, Facts
 from trafficd_topology.audit.finding import Finding, Severity
-from trafficd_topology.parsers.opensm_conf import MAX_LINE_BYTES, PORT_TYPES, is_unset, parse_sl2vl
+from trafficd_topology.parsers.opensm_conf import MAX_LINE_BYTES, is_unset, parse_sl2vl
+from trafficd_topology.qos.ib import PORT_TYPES
 from trafficd_topology.qos.vlarb import (
     COMMON_ENTRIES,
     MAX_ENTRIES,

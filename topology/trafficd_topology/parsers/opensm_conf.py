@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trafficd_topology.model import Problem
-from trafficd_topology.qos.ib import canonical
+from trafficd_topology.qos.ib import PORT_TYPES, canonical
 from trafficd_topology.qos.vlarb import MAX_WEIGHT, parse_arb
 
 MANAGED = (
@@ -27,8 +27,28 @@ MANAGED = (
 )
 """The keys that lanes are made of; all others belong to the operator."""
 
-PORT_TYPES = ("ca", "sw0", "swe", "rtr")
-"""Sets of options for one type of port: ``qos_<type>_vlarb_high`` overrides ``qos_vlarb_high`` there."""
+MANAGED_BY_TYPE = tuple(
+    f"qos_{t}_{k.removeprefix('qos_')}" for t in PORT_TYPES for k in MANAGED if k.startswith("qos_")
+)
+"""The same for one type of port: ``qos_ca_vlarb_high`` overrides ``qos_vlarb_high`` on adapters. A desired state names
+those that differ; any other that is set would override ours."""
+
+INFORMING = (
+    "routing_engine",
+    "ar_sl_mask",
+    "sharp_enabled",
+    "aggregation_sl",
+    "head_of_queue_lifetime",
+    "leaf_head_of_queue_lifetime",
+    "packet_life_time",
+    "subnet_timeout",
+    "sm_sl",
+    "qos_policy_file",
+    "partition_config_file",
+    "max_op_vls",
+)
+"""Lines that are read and never written: what lanes have to fit (``model.FabricSetting``). Those that the file does not
+give are left out."""
 
 MAX_LINE_BYTES = 1022
 _NUMBERS = {"max_op_vls": (1, 5), "qos_max_vls": (1, 15), "qos_high_limit": (0, 255)}
@@ -45,8 +65,7 @@ def is_unset(key: str, value: str) -> bool:
 
 def overrides(options: Mapping[str, str]) -> tuple[str, ...]:
     """Keys of one port type that are set and would win over ours there."""
-    keys = [f"qos_{t}_{k.removeprefix('qos_')}" for t in PORT_TYPES for k in MANAGED if k.startswith("qos_")]
-    return tuple(k for k in keys if k in options and not is_unset(k, options[k]))
+    return tuple(k for k in MANAGED_BY_TYPE if k in options and not is_unset(k, options[k]))
 
 
 def _lines(text: str) -> list[str]:

@@ -17,14 +17,14 @@ from trafficd_topology.qos.dcb import (
     DcbTrust,
     Dcbx,
 )
-from trafficd_topology.qos.ib import IbOption, IbTable
+from trafficd_topology.qos.ib import IbFile, IbOption, IbTable
 from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcOther, TcQdisc
 
 OBSERVED_ONLY = "(observed only)"
 """In the place of a field for kinds that a device may hold and nobody can desire: no message carries them."""
 
-IB_TABLES = ("vlarb_high", "vlarb_low", "sl2vl", "high_limit")
-"""Kinds that are read from the ports of a subnet."""
+IB_TABLES = ("vlarb_high", "vlarb_low", "sl2vl", "high_limit", "op_vls", "path_sl")
+"""Kinds that are read from a subnet, by SMP and PathRecord."""
 
 DCB_KINDS = (
     "dcbx", "trust", "dscp", "app", "ets", "pfc", "cable", "maxrate", "buffer", "ecn", "cnp",
@@ -53,4 +53,7 @@ KINDS: dict[str, tuple[type, str]] = {
     "buffer": (DcbBuffer, "dcb_buffer"),
     "ecn": (DcbEcn, "dcb_ecn"),
     "cnp": (DcbCnp, "dcb_cnp"),
+    "op_vls": (IbTable, "ib_table"),
+    "path_sl": (IbTable, "ib_table"),
+    "file": (IbFile, "ib_file"),
 }

@@ -12,7 +12,7 @@ from fractions import Fraction
 from trafficd_topology.diff import Element, State, state
 from trafficd_topology.model import LinkLayer
 from trafficd_topology.qos.fit import derive_tables
-from trafficd_topology.qos.ib import IbOption, IbTable, canonical
+from trafficd_topology.qos.ib import EVERY_PORT, IbOption, IbTable, canonical
 from trafficd_topology.qos.lanes import Lane, LaneSet, TrafficClass
 from trafficd_topology.qos.policy import TcOptions
 from trafficd_topology.qos.shares import exact, guarantees, weight
@@ -37,7 +37,6 @@ CONTROLLER_PORT = 7600
 CONTROL_PORTS = (SSH_PORT, CONTROLLER_PORT)
 DEFAULTS = TcOptions()
 SERVICE_LEVELS = 16
-EVERY_PORT = "*"
 _BURST_S = Fraction(250, 10**6)
 _QUANTUM_S = Fraction(50, 10**6)
 _LARGEST_PACKET = 65_536

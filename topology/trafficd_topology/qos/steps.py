@@ -40,10 +40,20 @@ TC_STEPS: Steps = {
 
 _IB_HITLESS = "OpenSM rewrites the tables of running ports; traffic goes on"
 _IB_FLAP = "OpenSM takes every port down whose operational VLs change (osm_lid_mgr: link down due to op_vls)"
+_IB_PARTITION = "a P_Key that goes, or changes its SL, cuts the connections that use it"
+_IB_NEW_PARTITION = "ports get the P_Key in addition to those they have"
+_IB_PATHS = "only connections made from now on ask for their SL"
 IB_STEPS: Steps = {
     **{(op, "option/max_op_vls"): Step(1, Disruption.FABRIC_FLAP, _IB_FLAP) for op in Op},
-    **{(op, "option"): Step(2, Disruption.HITLESS, _IB_HITLESS) for op in Op},
-    **{(op, kind): Step(3, Disruption.HITLESS, _IB_HITLESS) for op in Op for kind in IB_TABLES},
+    (Op.ADD, "file/partitions"): Step(2, Disruption.HITLESS, _IB_NEW_PARTITION),
+    **{
+        (op, "file/partitions"): Step(2, Disruption.FABRIC_FLAP, _IB_PARTITION)
+        for op in (Op.CHANGE, Op.REMOVE)
+    },
+    **{(op, "file"): Step(3, Disruption.HITLESS, _IB_PATHS) for op in Op},
+    **{(op, "option"): Step(4, Disruption.HITLESS, _IB_HITLESS) for op in Op},
+    **{(op, kind): Step(5, Disruption.HITLESS, _IB_HITLESS) for op in Op for kind in IB_TABLES},
+    **{(op, "op_vls"): Step(5, Disruption.FABRIC_FLAP, _IB_FLAP) for op in Op},
 }
 
 _HOST = "the host owns the settings before it writes any"

@@ -300,14 +300,44 @@ class InventoryReport(_message.Message):
     def __init__(self, ports: _Optional[_Iterable[_Union[PortInventory, _Mapping]]] = ..., gpus: _Optional[_Iterable[_Union[GpuInventory, _Mapping]]] = ..., memory_bytes: _Optional[int] = ..., fabrics: _Optional[_Iterable[_Union[FabricInventory, _Mapping]]] = ...) -> None: ...
 
 class FabricInventory(_message.Message):
-    __slots__ = ("name", "ports", "offers")
+    __slots__ = ("name", "ports", "offers", "port_types", "settings")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     OFFERS_FIELD_NUMBER: _ClassVar[int]
+    PORT_TYPES_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     ports: int
     offers: _containers.RepeatedCompositeFieldContainer[DriverOffer]
-    def __init__(self, name: _Optional[str] = ..., ports: _Optional[int] = ..., offers: _Optional[_Iterable[_Union[DriverOffer, _Mapping]]] = ...) -> None: ...
+    port_types: _containers.RepeatedCompositeFieldContainer[FabricPortType]
+    settings: _containers.RepeatedCompositeFieldContainer[FabricSetting]
+    def __init__(self, name: _Optional[str] = ..., ports: _Optional[int] = ..., offers: _Optional[_Iterable[_Union[DriverOffer, _Mapping]]] = ..., port_types: _Optional[_Iterable[_Union[FabricPortType, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[FabricSetting, _Mapping]]] = ...) -> None: ...
+
+class FabricPortType(_message.Message):
+    __slots__ = ("type", "ports", "vls", "operational_vls", "high_entries", "low_entries", "mtu_bytes")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    VLS_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONAL_VLS_FIELD_NUMBER: _ClassVar[int]
+    HIGH_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LOW_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    MTU_BYTES_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    ports: int
+    vls: int
+    operational_vls: int
+    high_entries: int
+    low_entries: int
+    mtu_bytes: int
+    def __init__(self, type: _Optional[str] = ..., ports: _Optional[int] = ..., vls: _Optional[int] = ..., operational_vls: _Optional[int] = ..., high_entries: _Optional[int] = ..., low_entries: _Optional[int] = ..., mtu_bytes: _Optional[int] = ...) -> None: ...
+
+class FabricSetting(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class PortInventory(_message.Message):
     __slots__ = ("name", "link_layer", "rate_bps", "up", "pci", "guid", "rdma_device", "numa_node", "pcie_switch", "gpu", "tx_queues", "offers")

@@ -71,7 +71,7 @@ CONDITION_STATUS_FALSE: ConditionStatus
 CONDITION_STATUS_UNKNOWN: ConditionStatus
 
 class Element(_message.Message):
-    __slots__ = ("kind", "key", "tc_qdisc", "tc_class", "tc_leaf", "tc_filter", "ib_option", "ib_table", "dcbx", "dcb_trust", "dcb_app", "dcb_ets", "dcb_pfc", "dcb_cable", "dcb_maxrate", "dcb_buffer", "dcb_ecn", "dcb_cnp")
+    __slots__ = ("kind", "key", "tc_qdisc", "tc_class", "tc_leaf", "tc_filter", "ib_option", "ib_table", "dcbx", "dcb_trust", "dcb_app", "dcb_ets", "dcb_pfc", "dcb_cable", "dcb_maxrate", "dcb_buffer", "dcb_ecn", "dcb_cnp", "ib_file")
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     TC_QDISC_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class Element(_message.Message):
     DCB_BUFFER_FIELD_NUMBER: _ClassVar[int]
     DCB_ECN_FIELD_NUMBER: _ClassVar[int]
     DCB_CNP_FIELD_NUMBER: _ClassVar[int]
+    IB_FILE_FIELD_NUMBER: _ClassVar[int]
     kind: str
     key: str
     tc_qdisc: TcQdisc
@@ -108,7 +109,8 @@ class Element(_message.Message):
     dcb_buffer: DcbBuffer
     dcb_ecn: DcbEcn
     dcb_cnp: DcbCnp
-    def __init__(self, kind: _Optional[str] = ..., key: _Optional[str] = ..., tc_qdisc: _Optional[_Union[TcQdisc, _Mapping]] = ..., tc_class: _Optional[_Union[TcClass, _Mapping]] = ..., tc_leaf: _Optional[_Union[TcLeaf, _Mapping]] = ..., tc_filter: _Optional[_Union[TcFilter, _Mapping]] = ..., ib_option: _Optional[_Union[IbOption, _Mapping]] = ..., ib_table: _Optional[_Union[IbTable, _Mapping]] = ..., dcbx: _Optional[_Union[Dcbx, _Mapping]] = ..., dcb_trust: _Optional[_Union[DcbTrust, _Mapping]] = ..., dcb_app: _Optional[_Union[DcbApp, _Mapping]] = ..., dcb_ets: _Optional[_Union[DcbEts, _Mapping]] = ..., dcb_pfc: _Optional[_Union[DcbPfc, _Mapping]] = ..., dcb_cable: _Optional[_Union[DcbCable, _Mapping]] = ..., dcb_maxrate: _Optional[_Union[DcbMaxrate, _Mapping]] = ..., dcb_buffer: _Optional[_Union[DcbBuffer, _Mapping]] = ..., dcb_ecn: _Optional[_Union[DcbEcn, _Mapping]] = ..., dcb_cnp: _Optional[_Union[DcbCnp, _Mapping]] = ...) -> None: ...
+    ib_file: IbFile
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[str] = ..., tc_qdisc: _Optional[_Union[TcQdisc, _Mapping]] = ..., tc_class: _Optional[_Union[TcClass, _Mapping]] = ..., tc_leaf: _Optional[_Union[TcLeaf, _Mapping]] = ..., tc_filter: _Optional[_Union[TcFilter, _Mapping]] = ..., ib_option: _Optional[_Union[IbOption, _Mapping]] = ..., ib_table: _Optional[_Union[IbTable, _Mapping]] = ..., dcbx: _Optional[_Union[Dcbx, _Mapping]] = ..., dcb_trust: _Optional[_Union[DcbTrust, _Mapping]] = ..., dcb_app: _Optional[_Union[DcbApp, _Mapping]] = ..., dcb_ets: _Optional[_Union[DcbEts, _Mapping]] = ..., dcb_pfc: _Optional[_Union[DcbPfc, _Mapping]] = ..., dcb_cable: _Optional[_Union[DcbCable, _Mapping]] = ..., dcb_maxrate: _Optional[_Union[DcbMaxrate, _Mapping]] = ..., dcb_buffer: _Optional[_Union[DcbBuffer, _Mapping]] = ..., dcb_ecn: _Optional[_Union[DcbEcn, _Mapping]] = ..., dcb_cnp: _Optional[_Union[DcbCnp, _Mapping]] = ..., ib_file: _Optional[_Union[IbFile, _Mapping]] = ...) -> None: ...
 
 class TcQdisc(_message.Message):
     __slots__ = ("default_minor", "rate_bps")
@@ -231,6 +233,12 @@ class DcbCnp(_message.Message):
     dscp: int
     priority: int
     def __init__(self, dscp: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class IbFile(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Marking(_message.Message):
     __slots__ = ("traffic_class", "link_layer", "lane_id", "service_levels", "dscps", "tos", "so_priority", "intents")
