@@ -83,7 +83,14 @@ def controller_thread(settings: ControllerConfig) -> Iterator[Controller]:
             store.close()
 
     loop, over = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+
+    def run() -> None:
+        # As asyncio.run would: what gRPC still has under way ends here, not when memory is cleared up.
+        asyncio.set_event_loop(loop)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         assert ready.wait(20)
@@ -91,4 +98,3 @@ def controller_thread(settings: ControllerConfig) -> Iterator[Controller]:
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join(20)
-        loop.close()

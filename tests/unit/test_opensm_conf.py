@@ -46,6 +46,7 @@ def test_a_line_is_cut_where_opensm_cuts_it() -> None:
         ("", {"qos": "TRUE"}, "qos TRUE\n"),
         ("a 1", {"qos": "TRUE"}, "a 1\nqos TRUE\n"),
         ("a 1", {"qos": None}, "a 1"),
+        ("a 1\r", {"qos": "TRUE"}, "a 1\r\nqos TRUE\n"),
         ("qos FALSE\r\nb 2\r\n", {"qos": "TRUE"}, "qos TRUE\r\nb 2\r\n"),
         ("qos 1\na 1\nqos 2\nb 2\n", {"qos": "TRUE"}, "qos 1\na 1\nqos TRUE\nb 2\n"),
         ("qos 1\na 1\nqos 2\nb 2\n", {"qos": None}, "a 1\nb 2\n"),

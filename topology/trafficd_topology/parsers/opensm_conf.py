@@ -126,7 +126,8 @@ def edit_conf(text: str, values: Mapping[str, str | None]) -> str:
         elif value is not None:
             out.append(line if _split(line)[1] == value else f"{key} {value}{_ending(line)}")
     fresh = [f"{k} {v}\n" for k, v in values.items() if v is not None and k not in place]
-    if fresh and out and not _ending(out[-1]):
+    # A carriage return alone ends no line for OpenSM.
+    if fresh and out and not out[-1].endswith("\n"):
         out[-1] += "\n"
     return "".join(out + fresh)
 
