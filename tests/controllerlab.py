@@ -16,6 +16,7 @@ from pathlib import Path
 from trafficd.app.files import Content, offer_fabric, offer_policy
 from trafficd.app.restore import restored
 from trafficd.convert.revive import policy_source
+from trafficd.core.claims import leads
 from trafficd.core.effects import (
     Accepted,
     Declined,
@@ -38,6 +39,7 @@ from trafficd.core.events import (
     InventoryReported,
     LeaveGiven,
     PauseSet,
+    RecoveryConfirmed,
     RetryAsked,
     RoleSet,
     RolledBack,
@@ -244,8 +246,19 @@ class Machine:
             changed = f" {self.label(r.before)} -> {self.label(r.after)}" if r.before or r.after else ""
             yield f"{r.origin.who or '-'}: {r.what} {r.subject}{changed} at {r.generation}"
 
-    def do_restart(self) -> Iterator[str]:
-        self.state = self.fresh()
+    def do_recover(self, uuid: str) -> Iterator[str]:
+        yield from self.apply(RecoveryConfirmed(uuid, Origin("operator", 1)))
+
+    def do_leads(self) -> Iterator[str]:
+        yield from map(str, leads(self.state))
+
+    def do_lose(self) -> Iterator[str]:
+        """The state file is gone: a new one is begun."""
+        self.saved = Saved("controller-2", Generation(1, 0))
+        yield from self.do_restart("recover")
+
+    def do_restart(self, how: str = "") -> Iterator[str]:
+        self.state = replace(self.fresh(), recover=how == "recover")
         yield f"generation {self.state.generation}"
 
     def do_restore(self, number: str) -> Iterator[str]:

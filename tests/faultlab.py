@@ -102,12 +102,12 @@ class Controller:
         self.process: subprocess.Popen[bytes] | None = None
         self.grpc_port = self.http_port = 0
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         files = ["--policy", str(self.policy), "--fabric", str(self.fabric), "--state", str(self.state)]
         listen = ["--listen", f"127.0.0.1:{self.grpc_port}", "--http", "127.0.0.1:0"]
         before = len(self.said())
         with self.log.open("ab") as log:
-            command = [*self.prefix, str(BIN / "trafficd"), "serve", *files, *listen]
+            command = [*self.prefix, str(BIN / "trafficd"), "serve", *files, *listen, *more]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         where = re.compile(r"serves gRPC on 127\.0\.0\.1:(\d+) and HTTP on 127\.0\.0\.1:(\d+)")
         wait_for(f"a controller (see {self.log})", lambda: where.search(self.said(), before))

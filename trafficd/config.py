@@ -97,3 +97,5 @@ class ControllerConfig:
     """How often the path engine gets a new snapshot, seconds."""
     telemetry_interval_ms: int = 500
     """How often agents send their counters, milliseconds."""
+    recover: bool = False
+    """Whether an operator may have this controller take over agents that are ahead of its state file."""

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Controller:
     def __init__(self, config: ControllerConfig, store: Store) -> None:
         self._config = config
         ports = {*CONTROL_PORTS, *(at.tcp.port for at in config.listen if at.tcp and at.tcp.port)}
-        state = restored(store.load(), PlanOptions(tuple(sorted(ports))))
+        state = replace(restored(store.load(), PlanOptions(tuple(sorted(ports)))), recover=config.recover)
         self._sessions = Sessions()
         self.control = ControlLoop(state, store, self._deliver)
         self._reloaders = self._reloaders_of(config)
@@ -98,6 +99,11 @@ class Controller:
             self._heard.reports(),
             tuple(r.name for r in self._reloaders),
         )
+
+    def _uuid(self) -> str:
+        """Empty while nobody has said yet which controller this one is."""
+        state = self.control.state
+        return "" if state.recovering else state.uuid
 
     def _alive(self) -> str:
         silent = time.monotonic() - self._beat
@@ -141,7 +147,7 @@ class Controller:
 
     @asynccontextmanager
     async def _served(self, server: grpc.aio.Server) -> AsyncIterator[None]:
-        terms = Terms(self.control.state.uuid, self._config.telemetry_interval_ms)
+        terms = Terms(self._uuid, self._config.telemetry_interval_ms)
         agents = AgentServicer(self.control, self._sessions, self._heard, terms)
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agents, server)
         policies = PolicyServicer(self.control, self._heard.ages_s)

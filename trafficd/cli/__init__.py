@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         pause,
         plan,
         recommend,
+        recover,
         rollout,
         serve,
         status,
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     looks = (check, audit, doctor, plan, status, recommend, marking, topology)
-    for module in (serve, *looks, apply, pause, rollout, certs):
+    for module in (serve, *looks, apply, pause, rollout, recover, certs):
         module.add(subparsers)
     return parser
 

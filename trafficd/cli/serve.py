@@ -120,6 +120,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="SECONDS",
         help="how often agents send counters (default 0.5)",
     )
+    parser.add_argument(
+        "--recover",
+        action="store_true",
+        help="after the state file was lost or restored: allow an operator to have this controller take over from "
+        "its agents (see trafficd recover)",
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.set_defaults(run=run)
 
@@ -170,6 +176,7 @@ def run(args: argparse.Namespace) -> int:
         enroll=_enroll(args),
         fabric=args.fabric,
         telemetry_interval_ms=round(args.telemetry_interval * 1000),
+        recover=args.recover,
     )
     try:
         serve(config, _announce)

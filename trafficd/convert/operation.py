@@ -9,10 +9,12 @@ from trafficd.convert.words import (
     number,
     problem_message,
 )
+from trafficd.core.claims import leads, unheard
 from trafficd.core.forecast import Action, Forecast, ScopeForecast
 from trafficd.core.plan import ScopePlan
 from trafficd.core.records import LogRecord, Pause
 from trafficd.core.rollout import Phase, Rollout, Seen, Standing
+from trafficd.core.settle import withheld
 from trafficd.core.standing import seen
 from trafficd.core.state import ControlState, HistoryEntry
 
@@ -89,6 +91,22 @@ def _wave(
     told = [n for n in nodes if n in admitted]
     verified = sum(here[n].standing is Standing.VERIFIED for n in told if n in here)
     return operation_pb2.RolloutWave(nodes=nodes, admitted=len(told), verified=verified)
+
+
+def recovery_message(state: ControlState) -> operation_pb2.GetRecoveryResponse:
+    return operation_pb2.GetRecoveryResponse(
+        allowed=state.recover,
+        controller_uuid=state.uuid,
+        generation=generation_message(state.generation),
+        leads=[
+            operation_pb2.RecoveryLead(
+                controller_uuid=lead.uuid, highest=generation_message(lead.highest), nodes=lead.nodes
+            )
+            for lead in leads(state)
+        ],
+        unheard=unheard(state),
+        withheld=withheld(state),
+    )
 
 
 def log_message(position: int, record: LogRecord) -> operation_pb2.LogRecord:

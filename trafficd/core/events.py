@@ -146,6 +146,14 @@ class RolloutSteered:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryConfirmed:
+    """The operator says that agents which are ahead of us, and follow ``uuid``, are ours."""
+
+    uuid: str
+    origin: Origin = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """The edge has handed over all it had: plan once for everything that came."""
 
@@ -169,6 +177,7 @@ Event = (
     | LeaveGiven
     | RolledBack
     | RolloutSteered
+    | RecoveryConfirmed
     | Settle
     | Tick
 )

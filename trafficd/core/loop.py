@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trafficd.core.claims import TAKES_NONE, noted
 from trafficd.core.effects import Blame, Declined, Effects, Greet, Persist, Refuse
 from trafficd.core.events import (
     Acknowledged,
@@ -29,6 +30,7 @@ from trafficd.core.events import (
     LeaveGiven,
     PauseSet,
     PolicyOffered,
+    RecoveryConfirmed,
     RetryAsked,
     RoleSet,
     RolledBack,
@@ -40,6 +42,7 @@ from trafficd.core.events import (
 from trafficd.core.offers import Step, decline, on_fabric, on_policy, on_role
 from trafficd.core.operate import on_leave, on_pause, on_retry, on_rollback, on_steer, pauses
 from trafficd.core.records import Pause
+from trafficd.core.recover import on_recover
 from trafficd.core.settle import address
 from trafficd.core.state import ControlState, Gap, NodeState, Refusal
 from trafficd.core.turn import moved
@@ -80,6 +83,8 @@ def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901, 
             return on_rollback(state, event, now)
         case RolloutSteered():
             return on_steer(state, event, now)
+        case RecoveryConfirmed():
+            return on_recover(state, event)
         case Settle():
             return moved(state, now)
         case Tick():
@@ -98,7 +103,7 @@ def unsaved(state: ControlState, event: Event, reason: str) -> Step:
             return decline(state, Declined("role", "", (problem,), Blame.STORE))
         case PauseSet(paused=True):
             return _paused_unsaved(state, event, reason)
-        case PauseSet() | RetryAsked() | LeaveGiven() | RolledBack() | RolloutSteered():
+        case PauseSet() | RetryAsked() | LeaveGiven() | RolledBack() | RolloutSteered() | RecoveryConfirmed():
             return decline(state, Declined("order", "", (problem,), Blame.STORE))
     # Settle and Tick: the plan waits, and the next tick tries again.
     return replace(state, stale=True, trouble=reason), ()
@@ -113,6 +118,7 @@ def _paused_unsaved(state: ControlState, event: PauseSet, reason: str) -> Step:
 
 
 def _on_hello(state: ControlState, event: Hello, now: float) -> Step:
+    state = noted(state, event)
     if reason := _refusal(state, event):
         others = tuple(r for r in state.refusals if (r.node, r.reason) != (event.node, reason))
         refused = replace(state, refusals=(*others, Refusal(event.node, reason, now)))
@@ -133,10 +139,12 @@ def _refusal(state: ControlState, event: Hello) -> str:
     node = state.nodes.get(event.node)
     if not event.node or not event.node.isprintable() or len(event.node) > 253:
         return "the hello names no node, or by more than 253 characters: start the agent with a node name"
+    if state.recovering:
+        return TAKES_NONE
     if event.follows and event.follows != state.uuid:
         return (
             f"the agent of node {event.node} follows controller {event.follows} and this is controller {state.uuid}: "
-            "give it its own controller's address, or start it once with --forget-controller"
+            f"give it its own controller's address, or start it once with --forget-controller{_lost(state)}"
         )
     if node is not None and node.session is not None and node.session != event.session:
         return (
@@ -144,6 +152,11 @@ def _refusal(state: ControlState, event: Hello) -> str:
             "stop one of the two, or give it a name of its own"
         )
     return ""
+
+
+def _lost(state: ControlState) -> str:
+    """What to do where it may be the controller that is wrong: it has nothing to remember."""
+    return "" if state.remembers else "; if this controller lost its state file, start it with --recover"
 
 
 def _greeted(before: NodeState | None, event: Hello) -> NodeState:

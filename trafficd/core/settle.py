@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
+from trafficd.core.claims import waiting
 from trafficd.core.effects import Effect, Effects, Persist, Publish, SendDesired, SendHeader
 from trafficd.core.plan import Plan, ScopePlan, plan
 from trafficd.core.state import ControlState, NodeState, PolicySource, saved
@@ -51,6 +52,8 @@ def withheld(state: ControlState) -> str:
 
     Agents then keep, and keep verifying, what they accepted last.
     """
+    if state.recovering:
+        return waiting(state)
     if state.gap is not None:
         return str(state.gap)
     if state.fabric is None:

@@ -174,8 +174,17 @@ class Gap:
     def __str__(self) -> str:
         return (
             f"node {self.node} has accepted generation {self.theirs}, and what this controller remembers ends with {self.ours}: "
-            "its state file was lost or restored from an older copy; nothing is programmed until it is put right"
+            "its state file was lost or restored from an older copy; nothing is programmed until the newest copy is put "
+            "back, or an operator has it take over from its agents (trafficd serve --recover)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whom an agent follows, and the last generation it took from it, by its newest hello."""
+
+    uuid: str
+    accepted: Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,20 @@ class ControlState:
     before: tuple[PolicySource, ...] = ()
     """While a rollout is under way: what is in force on nodes that it has not admitted yet."""
     leave: Leave | None = None
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    """By node, of agents that are served and of those that are not."""
+    recover: bool = False
+    """Started with leave to take over agents that are ahead; an operator's confirmation ends it."""
+
+    @property
+    def recovering(self) -> bool:
+        """Nothing is known but what agents say, and nobody has confirmed it yet: no agent is served."""
+        return self.recover and not self.remembers
+
+    @property
+    def remembers(self) -> bool:
+        """Whether this state file has ever told an agent anything."""
+        return self.generation != Generation(1, 0) or bool(self.digests)
 
     def with_node(self, node: NodeState) -> ControlState:
         return replace(self, nodes={**self.nodes, node.name: node})

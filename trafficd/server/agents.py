@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,9 @@ TelemetryContext = grpc.aio.ServicerContext[agent_pb2.TelemetryRequest, agent_pb
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every agent is told at its welcome."""
+    """What every agent is told at its welcome. ``uuid`` gives the controller's, which a recovery changes."""
 
-    uuid: str
+    uuid: Callable[[], str]
     telemetry_interval_ms: int
 
 
@@ -94,14 +94,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 if isinstance(item, Refuse):
                     return
                 if item.pause is not None:
-                    await context.write(pause_message(item.pause, self._terms.uuid))
+                    await context.write(pause_message(item.pause, self._terms.uuid()))
             else:
-                await context.write(order_message(item, self._terms.uuid))
+                await context.write(order_message(item, self._terms.uuid()))
 
     def _welcome(self, answer: Greet | Refuse) -> agent_pb2.ControlResponse:
         return agent_pb2.ControlResponse(
             welcome=agent_pb2.Welcome(
-                controller_uuid=self._terms.uuid,
+                controller_uuid=self._terms.uuid(),
                 controller_version=__version__,
                 telemetry_interval_ms=self._terms.telemetry_interval_ms,
                 refusal=answer.reason if isinstance(answer, Refuse) else "",

@@ -16,6 +16,7 @@ from trafficd.convert.operation import (
     history_message,
     log_message,
     pause_message,
+    recovery_message,
     rollout_message,
 )
 from trafficd.convert.revive import policy_source
@@ -26,6 +27,7 @@ from trafficd.core.events import (
     FabricOffered,
     LeaveGiven,
     PauseSet,
+    RecoveryConfirmed,
     RetryAsked,
     RolledBack,
     RolloutSteered,
@@ -141,6 +143,17 @@ class OperationServicer(operation_pb2_grpc.OperationServiceServicer):
         return operation_pb2.SteerRolloutResponse(
             rollout=rollout_message(self._control.state, time.monotonic()), generation=_accepted(effects)
         )
+
+    async def GetRecovery(  # noqa: N802
+        self, _request: operation_pb2.GetRecoveryRequest, _context: Context
+    ) -> operation_pb2.GetRecoveryResponse:
+        return recovery_message(self._control.state)
+
+    async def Recover(  # noqa: N802
+        self, request: operation_pb2.RecoverRequest, context: Context
+    ) -> operation_pb2.RecoverResponse:
+        effects = await self._order(RecoveryConfirmed(request.controller_uuid, origin(context)), context)
+        return operation_pb2.RecoverResponse(generation=_accepted(effects))
 
     async def ListLog(  # noqa: N802
         self, request: operation_pb2.ListLogRequest, _context: Context

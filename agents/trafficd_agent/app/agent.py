@@ -195,6 +195,7 @@ class Agent:
         if refusal := await self._keep(advanced):
             return refusal
         self.accepted = advanced
+        self.controller = replace(self.controller, refused="")
         for scope in self.states:
             self.post(scope, Advanced(heading.generation))
         return answer

@@ -168,6 +168,10 @@ class ControlSession:
         if message.WhichOneof("message") != "welcome":
             raise SessionOverError(f"{address} did not begin with a Welcome: is it a trafficd controller?")
         if message.welcome.refusal:
+            if (uuid := message.welcome.controller_uuid) and (
+                both := other_controller(greeting.follows, uuid)
+            ):
+                self._node.refused_controller(both)
             raise SessionOverError(f"{address} refused this agent: {message.welcome.refusal}")
         if reason := other_controller(greeting.follows, message.welcome.controller_uuid):
             accepted = greeting.accepted or Generation()

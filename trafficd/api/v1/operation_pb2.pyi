@@ -308,3 +308,45 @@ class LogRecord(_message.Message):
     after: str
     generation: _agent_pb2.Generation
     def __init__(self, number: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., who: _Optional[str] = ..., what: _Optional[str] = ..., subject: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ...) -> None: ...
+
+class GetRecoveryRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetRecoveryResponse(_message.Message):
+    __slots__ = ("allowed", "controller_uuid", "generation", "leads", "unheard", "withheld")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LEADS_FIELD_NUMBER: _ClassVar[int]
+    UNHEARD_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    allowed: bool
+    controller_uuid: str
+    generation: _agent_pb2.Generation
+    leads: _containers.RepeatedCompositeFieldContainer[RecoveryLead]
+    unheard: _containers.RepeatedScalarFieldContainer[str]
+    withheld: str
+    def __init__(self, allowed: bool = ..., controller_uuid: _Optional[str] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., leads: _Optional[_Iterable[_Union[RecoveryLead, _Mapping]]] = ..., unheard: _Optional[_Iterable[str]] = ..., withheld: _Optional[str] = ...) -> None: ...
+
+class RecoveryLead(_message.Message):
+    __slots__ = ("controller_uuid", "highest", "nodes")
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    HIGHEST_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    controller_uuid: str
+    highest: _agent_pb2.Generation
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, controller_uuid: _Optional[str] = ..., highest: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecoverRequest(_message.Message):
+    __slots__ = ("controller_uuid",)
+    CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
+    controller_uuid: str
+    def __init__(self, controller_uuid: _Optional[str] = ...) -> None: ...
+
+class RecoverResponse(_message.Message):
+    __slots__ = ("generation",)
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: _agent_pb2.Generation
+    def __init__(self, generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ...) -> None: ...

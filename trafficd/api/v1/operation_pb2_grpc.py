@@ -60,6 +60,16 @@ class OperationServiceStub(object):
                 request_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutRequest.SerializeToString,
                 response_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutResponse.FromString,
                 )
+        self.GetRecovery = channel.unary_unary(
+                '/trafficd.api.v1.OperationService/GetRecovery',
+                request_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryResponse.FromString,
+                )
+        self.Recover = channel.unary_unary(
+                '/trafficd.api.v1.OperationService/Recover',
+                request_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverResponse.FromString,
+                )
         self.ListLog = channel.unary_unary(
                 '/trafficd.api.v1.OperationService/ListLog',
                 request_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.ListLogRequest.SerializeToString,
@@ -132,6 +142,21 @@ class OperationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecovery(self, request, context):
+        """Whose agents have called, for a controller that lost its state file or has an older copy of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Recover(self, request, context):
+        """Be the controller that these agents follow, one epoch above everything they have heard. FAILED_PRECONDITION unless
+        it was started for that (serve --recover), while agents follow two others, and where nothing is ahead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListLog(self, request, context):
         """Who changed what, the newest first.
         """
@@ -186,6 +211,16 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     servicer.SteerRollout,
                     request_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutRequest.FromString,
                     response_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutResponse.SerializeToString,
+            ),
+            'GetRecovery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecovery,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryResponse.SerializeToString,
+            ),
+            'Recover': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recover,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverResponse.SerializeToString,
             ),
             'ListLog': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLog,
@@ -353,6 +388,40 @@ class OperationService(object):
         return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.OperationService/SteerRollout',
             trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutRequest.SerializeToString,
             trafficd_dot_api_dot_v1_dot_operation__pb2.SteerRolloutResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetRecovery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.OperationService/GetRecovery',
+            trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_operation__pb2.GetRecoveryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Recover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.OperationService/Recover',
+            trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_operation__pb2.RecoverResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
