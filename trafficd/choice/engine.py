@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from trafficd.choice.account import Account
 from trafficd.choice.ledger import Ledger, bounded_ttl
+from trafficd.choice.registry import DEFAULT, engine_rule_names, strategy_names, strategy_of
 from trafficd.choice.request import (
+    INVALID_ARGUMENT,
     NOT_FOUND,
     RESOURCE_EXHAUSTED,
     Answer,
@@ -29,9 +31,8 @@ from trafficd.choice.request import (
 )
 from trafficd.choice.resolve import resolve
 from trafficd.choice.roster import Roster, problem_of
-from trafficd.choice.rule import DualPath
 from trafficd.choice.snapshot import Engine, NicState, Snapshot
-from trafficd.choice.view import Ranked, Strategy, View
+from trafficd.choice.view import Given, Ranked, Strategy, View
 
 LEAST_OF_RATE = 1000
 """KV is reckoned to get at least a thousandth of a NIC's rate, so that no expected time is infinite."""
@@ -44,11 +45,16 @@ UNREACHABLE = ItemProblem("request", NOT_FOUND, "no candidate reaches the source
 
 
 class PathEngine:
-    """``name`` begins the ids of its leases: choose one that no other or earlier engine has."""
+    """``name`` begins the ids of its leases: choose one that no other or earlier engine has.
+
+    A request may name its strategy and its rule for engines; else ``strategy`` chooses, and without one what the
+    snapshot's settings name (see ``registry``).
+    """
 
     def __init__(self, name: str, strategy: Strategy | None = None) -> None:
         self.ledger = Ledger(name)
-        self._strategy: Strategy = DualPath() if strategy is None else strategy
+        self._strategy = strategy
+        self._given = Given()
         self._roster = Roster()
         self._view: View | None = None
         self._nameless = 0
@@ -77,7 +83,7 @@ class PathEngine:
             (i, m.link_layer): (m.traffic_class, m.lane_id) for m in snapshot.markings for i in m.intents
         }
         self._view = View(
-            snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, lanes
+            snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, self._given, lanes
         )
 
     def follow(self, snapshot: Snapshot, now: float) -> None:
@@ -97,11 +103,33 @@ class PathEngine:
         if held is not None and held.answer is not None:
             return held.answer._replace(lease=Lease(held.id, held.ends - now))
         task, problems = resolve(view, request, request.id or self._unnamed(), now)
-        ranked = Ranked((), (), None) if task is None else self._strategy.rank(task)
+        strategy = self._chooser(view, request, problems)
+        self._given.turn += 1
+        ranked = Ranked((), (), None) if task is None else strategy.rank(task)
         if not ranked.plans and not problems:
             problems.append(UNREACHABLE)
         answer = _answer(view, request, ranked, tuple(problems))
         return self._reserved(answer, request, now) if request.reserve_s > 0 and answer.plans else answer
+
+    def _chooser(self, view: View, request: Request, problems: list[ItemProblem]) -> Strategy:
+        """The strategy asked for, else the policy's; a name that is unknown is a problem and the default answers."""
+        settings = view.snapshot.settings
+        if self._strategy is not None and not request.strategy and not request.engines:
+            return self._strategy
+        name, engines = request.strategy or settings.strategy, request.engines or settings.engines
+        found = strategy_of(name, engines)
+        if found is not None:
+            return found
+        for item, asked, names in (
+            ("strategy", name, strategy_names()),
+            ("engines", engines, ("", *engine_rule_names())),
+        ):
+            if asked not in names:
+                reason = f"no such choice; there are {', '.join(filter(None, names))}"
+                problems.append(ItemProblem(f"{item} {asked}", INVALID_ARGUMENT, reason))
+        known = strategy_of(name) or strategy_of(DEFAULT)
+        assert known is not None
+        return known
 
     def reserve(self, reservation: Reservation, now: float) -> tuple[Lease, tuple[ItemProblem, ...]]:
         """Account for a choice that the caller made itself; unknown NICs are left out and named."""
@@ -159,12 +187,16 @@ class PathEngine:
 
     def _assign(self, plan: Plan) -> None:
         """The paper's immediate update: what was just given to an engine counts until it reports again."""
-        size = sum(leg.bytes for leg in plan.legs)
+        size = 0
+        for leg in plan.legs:
+            size += leg.bytes
+            self._given.sides[leg.side - 1] += leg.bytes
         for ref in (plan.prefill, plan.decode):
             known = None if ref is None else self._roster.known.get(ref)
             if known is not None:
                 known.assigned += 1
                 known.assigned_bytes += size
+                known.given += size
 
     def _known(self, reservation: Reservation) -> tuple[Reservation, tuple[ItemProblem, ...]]:
         """Without the NICs that the fabric does not have; before the first snapshot every name is taken."""

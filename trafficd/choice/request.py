@@ -78,7 +78,9 @@ class Request:
     """A read to place. ``id`` makes a reservation idempotent and breaks near-ties. ``bytes`` 0: the sources' sum.
 
     Empty ``prefill`` or ``decode`` means any engine of the role. ``reserve_s`` above zero reserves the first plan
-    for that long. ``max_plans`` 0 means all.
+    for that long. ``max_plans`` 0 means all. ``strategy`` and ``engines`` are names of ``registry``; empty leaves them to
+    the policy. ``prefill_hits`` (as many as ``prefill``, or none) are the tokens of the prompt that each candidate holds
+    already; ``tokens`` is the prompt's length. ``strict`` leaves out plans that are much slower than the best.
     """
 
     id: str = ""
@@ -90,6 +92,12 @@ class Request:
     abilities: Abilities = PREFILL_ONLY
     reserve_s: float = 0.0
     max_plans: int = 0
+    strategy: str = ""
+    engines: str = ""
+    tokens: int = 0
+    prefill_hits: tuple[int, ...] = ()
+    strict: bool = False
+    explain: bool = False
 
 
 class Leg(NamedTuple):
@@ -106,6 +114,9 @@ class Leg(NamedTuple):
     available_bps: int
     lane_id: int
     traffic_class: str
+    loads: tuple[tuple[str, float], ...] = ()
+    """Every resource this leg loads (``node/nic``, ``link:...``, ``dram:node``) and how many bytes it moves there per
+    byte read. Empty: each of ``nics`` once."""
 
 
 class Plan(NamedTuple):
@@ -169,11 +180,15 @@ class Reservation:
 
 
 def reservation_of(plan: Plan, request_id: str, ttl_s: float) -> Reservation:
-    """What taking a plan puts on each NIC: every leg loads every NIC that it passes."""
+    """What taking a plan puts on each resource: every leg loads all that it passes."""
     loads: dict[str, int] = {}
     for leg in plan.legs:
-        for nic in leg.nics:
-            loads[nic] = loads.get(nic, 0) + leg.bytes
+        if leg.loads:
+            for name, weight in leg.loads:
+                loads[name] = loads.get(name, 0) + round(leg.bytes * weight)
+        else:
+            for nic in leg.nics:
+                loads[nic] = loads.get(nic, 0) + leg.bytes
     return Reservation(request_id, tuple([LegBytes(*load) for load in loads.items()]), ttl_s)
 
 

@@ -23,13 +23,22 @@ def resolve(view: View, request: Request, key: str, now: float) -> tuple[Task | 
     if not _executable(request, problems):
         return None, problems
     prefill = _engines(view, request.prefill, Role.PREFILL, problems)
+    hits = request.prefill_hits
+    if hits and problems:
+        hits = _hits(request, prefill)
     decode = _engines(view, request.decode, Role.DECODE, problems)
     parts = _parts(view, request, problems)
     size = request.bytes or sum(part[1] for part in parts)
     if request.decode and not decode and request.abilities.read_on_decode_side:
         prefill = () if request.abilities.no_prefill_side else prefill
-    task = Task(view, request, now, size, _scaled(parts, size), prefill, decode, key)
+    task = Task(view, request, now, size, _scaled(parts, size), prefill, decode, key, hits)
     return task, problems
+
+
+def _hits(request: Request, prefill: tuple[Known, ...]) -> tuple[int, ...]:
+    """Of those candidates that are known."""
+    told = dict(zip(request.prefill, request.prefill_hits, strict=False))
+    return tuple(told.get(known.ref, 0) for known in prefill)
 
 
 def _executable(request: Request, problems: list[ItemProblem]) -> bool:
@@ -41,6 +50,9 @@ def _executable(request: Request, problems: list[ItemProblem]) -> bool:
         problems.append(ItemProblem("request", INVALID_ARGUMENT, reason))
     if request.bytes < 0:
         problems.append(ItemProblem("bytes", INVALID_ARGUMENT, "a read cannot have fewer than 0 bytes"))
+    if request.prefill_hits and len(request.prefill_hits) != len(request.prefill):
+        reason = "give as many as prefill candidates, or none"
+        problems.append(ItemProblem("prefill_hits", INVALID_ARGUMENT, reason))
     return not problems
 
 

@@ -11,7 +11,7 @@ from trafficd.choice.snapshot import Engine, Role
 class Known:
     """An engine as the choice knows it, and what was given to it since it last reported."""
 
-    __slots__ = ("assigned", "assigned_bytes", "bytes_per_token", "engine", "heard_at", "ref")
+    __slots__ = ("assigned", "assigned_bytes", "bytes_per_token", "engine", "given", "heard_at", "ref")
 
     def __init__(self, engine: Engine, heard_at: float = 0.0) -> None:
         self.ref = EngineRef(engine.node, engine.rank)
@@ -20,6 +20,8 @@ class Known:
         self.bytes_per_token = 0
         self.assigned = 0
         self.assigned_bytes = 0
+        self.given = 0.0
+        """Bytes of all reads that were ever reserved for it."""
 
 
 class Roster:
@@ -32,6 +34,7 @@ class Roster:
         """Nodes whose engines have ever reported: there, an engine that never did does not exist."""
         self.queue_at: dict[str, float] = {}
         """When a node's read queue was last reported."""
+        self._queues: dict[str, int] = {}
 
     def report(self, report: EngineReport, now: float) -> bool:
         """Take one report; True when somebody came, went or changed role."""
@@ -41,8 +44,10 @@ class Roster:
         if report.gone:
             return old is not None and self.drop(ref)
         engine = _merged(report, None if old is None else old.engine)
-        if report.queue_bytes is not None:
+        size = report.queue_bytes
+        if size is not None:
             self.queue_at[ref.node] = now
+            self._queues[ref.node] = size
         if old is None:
             self._add(Known(engine, now), report)
             return True
@@ -57,11 +62,17 @@ class Roster:
         self.by_node.clear()
         self.announced.clear()
         self.queue_at.clear()
+        self._queues.clear()
         for engine in engines:
             self._add(Known(engine, now), None)
             self.announced.add(engine.node)
             if engine.read_queue_bytes is not None:
                 self.queue_at[engine.node] = now
+                self._queues[engine.node] = engine.read_queue_bytes
+
+    def queue_of(self, node: str) -> int | None:
+        """A node's read queue as last reported, bytes; None when it never was."""
+        return self._queues.get(node)
 
     def drop(self, ref: EngineRef) -> bool:
         """Forget an engine; with the last of a node goes the node's queue."""
@@ -71,6 +82,7 @@ class Roster:
         if not members:
             self.by_node.pop(ref.node, None)
             self.queue_at.pop(ref.node, None)
+            self._queues.pop(ref.node, None)
         return True
 
     def _add(self, known: Known, report: EngineReport | None) -> None:

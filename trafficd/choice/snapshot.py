@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from trafficd.choice.settings import DEFAULTS, PathSettings
+
 
 class Role(IntEnum):
     """What a node or an engine does."""
@@ -177,6 +179,7 @@ class Snapshot:
     states: tuple[NicState, ...]
     engines: tuple[Engine, ...] = ()
     markings: tuple[Marking, ...] = ()
+    settings: PathSettings = DEFAULTS
 
 
 def _index(layout: Layout) -> Index:

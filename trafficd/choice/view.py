@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from trafficd.choice.account import Account
-from trafficd.choice.request import EngineRef, Fallback, Plan, Request
+from trafficd.choice.request import EngineRef, Fallback, Plan, Request, Side
 from trafficd.choice.roster import Known, Roster
+from trafficd.choice.settings import PathSettings
 from trafficd.choice.snapshot import Index, Layout, LinkLayer, NicState, Role, Snapshot
 
 MOST_REMEMBERED = 4096
@@ -33,6 +34,28 @@ class Hop(NamedTuple):
     link: str
 
 
+class Reader(NamedTuple):
+    """A storage NIC that reaches every source of a read. ``per_byte`` is seconds per byte of the slowest of the
+    sources and the links from them, named by ``limit``.
+    """
+
+    nic: int
+    account: Account
+    per_byte: float
+    limit: str
+
+
+@dataclass(slots=True)
+class Given:
+    """What this engine has handed out, for rules that need a memory and no telemetry.
+
+    ``turn`` counts recommendations; ``sides`` are bytes reserved through prefill and decode nodes.
+    """
+
+    turn: int = 0
+    sides: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+
 @dataclass(slots=True)
 class View:
     """Everything by index into ``layout.nics`` or ``layout.nodes``. Made once per snapshot; read by every choice.
@@ -47,12 +70,39 @@ class View:
     accounts: list[Account]
     fresh_until: list[float]
     roster: Roster
+    given: Given
     lanes: dict[tuple[str, LinkLayer], tuple[str, int]]
     """(intent, link layer) -> (traffic class, lane id)."""
+    readers: dict[tuple[int, str], tuple[Reader, ...]] = field(default_factory=dict)
+    own: dict[EngineRef, int | None] = field(default_factory=dict)
+    capacities: dict[Side, float] = field(default_factory=dict)
     serving: dict[tuple[int, str], Serving | None] = field(default_factory=dict)
     hops: dict[tuple[int, int, int | None], tuple[Hop, ...]] = field(default_factory=dict)
     strangers: dict[EngineRef, Known] = field(default_factory=dict)
     roles: dict[Role, tuple[Known, ...]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> PathSettings:
+        return self.snapshot.settings
+
+    def own_nic(self, known: Known) -> int | None:
+        """The compute NIC through which an engine's GPU is reached: its paired one while that is up, else another of
+        its node; None when none is up. Remembered per snapshot.
+        """
+        ref = known.ref
+        if ref not in self.own:
+            if len(self.own) > MOST_REMEMBERED:
+                self.own.clear()
+            self.own[ref] = self._own_nic(known)
+        return self.own[ref]
+
+    def _own_nic(self, known: Known) -> int | None:
+        nics = [i for i in self.index.movers[self.index.node_ids[known.ref.node]] if self.states[i].up]
+        gpu = known.engine.gpu
+        paired = [i for i in nics if gpu is not None and self.layout.nics[i].gpu == gpu]
+        if paired:
+            return paired[0]
+        return nics[known.ref.rank % len(nics)] if nics else None
 
     def reach(self, start: int, end: int) -> tuple[float, str] | None:
         """Bytes per second and name of the narrowest link between two NICs; None when there is no way.
@@ -136,6 +186,8 @@ class Task:
     decode: tuple[Known, ...]
     key: str
     """The request id, or a number of our own for a request without one: spreads near-ties."""
+    hits: tuple[int, ...] = ()
+    """Parallel to ``prefill``: tokens that each holds already; empty when nobody said."""
 
 
 class Strategy(Protocol):

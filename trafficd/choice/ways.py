@@ -1,15 +1,36 @@
-"""What one read would cost on one side: the NICs it passes, the slowest of them, and the legs that say so."""
+"""What one read would cost on one side: the resources it loads, the slowest of them, and the legs that say so.
+
+A way loads a vector of resources: the reading node's storage NIC, compute NICs (with their loopback on the PCIe side
+where the policy says that runtimes copy through them), sources and links. Per byte read, DualPath section 4.2:
+
+========================  ============================  ============================
+                          read by the prefill node      read by the decode node
+========================  ============================  ============================
+prefill GPU's NIC         2 (loopback, then sent on)    1 (received)
+decode node's NIC, rail   -                             1 (sent)
+decode GPU's NIC          2 (received, loopback)        1 (loopback)
+========================  ============================  ============================
+
+Without copies through compute NICs only the transfer of the decode side remains. NICs are full duplex: what counts is
+the busier direction. A resource takes (bytes ahead + own bytes) / (rate that KV may use there) seconds; the largest is
+the way's, and its resource the bottleneck.
+"""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import NamedTuple
 
+from trafficd.choice.account import Account
 from trafficd.choice.request import MOST_BYTES, Leg, Side
 from trafficd.choice.roster import Known
 from trafficd.choice.spread import fraction, near_ties, weighted
-from trafficd.choice.view import Hop, Task
+from trafficd.choice.view import MOST_REMEMBERED, Hop, Reader, Task, View
 
 _NIC_DRAW, _HOP_DRAW = 1, 2
+Load = tuple[Account, float]
+"""A resource and the bytes moved there per byte read."""
+NO_LOADS: tuple[Load, ...] = ()
 
 
 class Limit(NamedTuple):
@@ -22,110 +43,178 @@ class Limit(NamedTuple):
 
 
 class Way(NamedTuple):
-    """One side for one pair of engines. ``nics`` are indexes, the reader's storage NIC first."""
+    """One side for one pair of engines. ``nics`` are indexes, the reader's storage NIC first, in the order the bytes
+    pass; ``loads`` are all resources with a queue; ``per_byte`` and ``fixed`` the slowest of those without.
+    """
 
     side: Side
     reader: str
     nics: tuple[int, ...]
+    loads: tuple[Load, ...]
+    per_byte: float
+    fixed: str
     limit: Limit
     seconds: float
+    relay: bool = False
 
 
-def nic_seconds(task: Task, nic: int) -> float:
+def nic_seconds(task: Task, account: Account, weight: float = 1.0) -> float:
     """Bytes ahead and our own, over the rate KV may use there."""
-    account = task.view.accounts[nic]
-    return (account.outstanding(task.now) + task.size) / account.available
+    return (account.outstanding(task.now) + task.size * weight) / account.available
 
 
-def reader_nic(task: Task, known: Known) -> int | None:
-    """The storage NIC of an engine's node that is soonest done; near-ties prefer its GPU's NIC, then the hash."""
+def readers_of(task: Task, node: int) -> tuple[Reader, ...]:
+    """The node's storage NICs that are up and reach every part of the source. Remembered for a source in one place."""
+    view, parts = task.view, task.parts
+    if len(parts) > 1:
+        return _readers(task, node)
+    key = (node, parts[0][0] if parts else "")
+    found = view.readers.get(key)
+    if found is None:
+        if len(view.readers) > MOST_REMEMBERED:
+            view.readers.clear()
+        found = view.readers[key] = _readers(task, node)
+    return found
+
+
+def _readers(task: Task, node: int) -> tuple[Reader, ...]:
     view = task.view
-    nics = [i for i in view.index.readers[view.index.node_ids[known.ref.node]] if _readable(task, i)]
-    if len(nics) <= 1:
-        return nics[0] if nics else None
-    seconds = [nic_seconds(task, i) for i in nics]
-    near = [nics[k] for k in near_ties(seconds)]
-    gpu = known.engine.gpu
-    paired = [i for i in near if gpu is not None and view.layout.nics[i].gpu == gpu] or near
+    found = (_reader(task, i) for i in view.index.readers[node] if view.states[i].up)
+    return tuple(r for r in found if r is not None)
+
+
+def _reader(task: Task, nic: int) -> Reader | None:
+    view, slowest, limit = task.view, 0.0, ""
+    for source, size, servers in task.parts:
+        serving = view.serve(nic, source, servers)
+        if serving is None:
+            return None
+        share = size / task.size if len(task.parts) > 1 and task.size else 1.0
+        for rate, name in ((serving.rate, serving.name), (serving.link_rate, serving.link)):
+            if share / rate > slowest:
+                slowest, limit = share / rate, name
+    return Reader(nic, view.accounts[nic], slowest, limit)
+
+
+def reader_of(task: Task, known: Known) -> Reader | None:
+    """The storage NIC of an engine's node that is soonest done; near-ties prefer its GPU's NIC, then the hash."""
+    readers = readers_of(task, task.view.index.node_ids[known.ref.node])
+    if len(readers) <= 1:
+        return readers[0] if readers else None
+    near = [readers[k] for k in near_ties([nic_seconds(task, r.account) for r in readers])]
+    gpu, nics = known.engine.gpu, task.view.layout.nics
+    paired = [r for r in near if gpu is not None and nics[r.nic].gpu == gpu] or near
     if len(paired) == 1:
         return paired[0]
-    return paired[weighted([view.accounts[i].available for i in paired], fraction(task.key, _NIC_DRAW))]
-
-
-def _readable(task: Task, nic: int) -> bool:
-    """Up, and every part of the source reaches it."""
-    view = task.view
-    if not view.states[nic].up:
-        return False
-    for source, _, servers in task.parts:  # noqa: SIM110 - a generator costs more than the look-up it makes
-        if view.serve(nic, source, servers) is None:
-            return False
-    return True
+    return paired[weighted([r.account.available for r in paired], fraction(task.key, _NIC_DRAW))]
 
 
 def read_seconds(task: Task, known: Known) -> float | None:
     """Seconds to read everything on this engine's node; None when it cannot."""
-    nic = reader_nic(task, known)
-    return None if nic is None else _read_limit(task, nic).seconds
+    reader = reader_of(task, known)
+    return None if reader is None else max(nic_seconds(task, reader.account), reader.per_byte * task.size)
 
 
-def prefill_way(task: Task, prefill: Known) -> Way | None:
+def prefill_way(task: Task, prefill: Known, decode: Known | None) -> Way | None:
     """Read by the prefill engine's node."""
-    nic = reader_nic(task, prefill)
-    if nic is None:
+    reader = reader_of(task, prefill)
+    if reader is None:
         return None
-    limit = _read_limit(task, nic)
-    return Way(Side.PREFILL, prefill.ref.node, (nic,), limit, limit.seconds)
+    node = prefill.ref.node
+    if not task.view.snapshot.settings.through_compute_nics:
+        limit = _reading(task, reader)
+        return Way(
+            Side.PREFILL,
+            node,
+            (reader.nic,),
+            ((reader.account, 1.0),),
+            reader.per_byte,
+            reader.limit,
+            limit,
+            limit[0],
+        )
+    own = _copies(task.view, ((prefill, 2.0), (decode, 2.0)))
+    return None if own is None else made(task, (Side.PREFILL, node), reader, (), own)
 
 
 def decode_way(task: Task, prefill: Known, decode: Known) -> Way | None:
     """Read by the decode engine's node, then to the prefill engine's GPU over the compute network."""
-    if decode.ref.node == prefill.ref.node:
+    node = decode.ref.node
+    if node == prefill.ref.node:
         return None
-    nic = reader_nic(task, decode)
-    hop = None if nic is None else _best_hop(task, prefill, decode)
-    if nic is None or hop is None:
+    reader = reader_of(task, decode)
+    hop = None if reader is None else best_hop(task, prefill, node)
+    if reader is None or hop is None:
         return None
-    limit = max(_read_limit(task, nic), *_hop_limits(task, hop), key=_seconds)
-    return Way(Side.DECODE, decode.ref.node, (nic, hop.out, hop.into), limit, limit.seconds)
+    own: tuple[Load, ...] | None = NO_LOADS
+    if task.view.snapshot.settings.through_compute_nics:
+        own = _copies(task.view, ((decode, 1.0),))
+    return None if own is None else made(task, (Side.DECODE, node), reader, (hop,), own)
 
 
-def _seconds(limit: Limit) -> float:
-    return limit.seconds
+def made(
+    task: Task, where: tuple[Side, str], reader: Reader, hops: tuple[Hop, ...], own: tuple[Load, ...]
+) -> Way:
+    """A way by its parts, with its slowest resource."""
+    accounts = task.view.accounts
+    nics, weights = [reader.nic], {reader.account: 1.0}
+    per_byte, fixed = reader.per_byte, reader.limit
+    for hop in hops:
+        nics += (hop.out, hop.into)
+        for i in (hop.out, hop.into):
+            weights[accounts[i]] = weights.get(accounts[i], 0.0) + 1.0
+        if 1 / hop.link_rate > per_byte:
+            per_byte, fixed = 1 / hop.link_rate, hop.link
+    for account, weight in own:
+        weights[account] = weights.get(account, 0.0) + weight
+    loads = tuple(weights.items())
+    limit = slowest(task, loads, (per_byte, fixed), task.size)
+    return Way(*where, tuple(nics), loads, per_byte, fixed, limit, limit.seconds, relay=len(hops) > 1)
 
 
-def _nic_limit(task: Task, nic: int) -> Limit:
-    account = task.view.accounts[nic]
-    queue = account.outstanding(task.now)
-    rate = account.available
-    return Limit((queue + task.size) / rate, f"nic:{account.nic}", queue, rate)
+def slowest(task: Task, loads: tuple[Load, ...], fixed: tuple[float, str], size: float) -> Limit:
+    """The resource that is last done with ``size`` bytes of the read."""
+    now, limit = task.now, Limit(0.0, "", 0.0, 1.0)
+    for account, weight in loads:
+        queue, rate = account.outstanding(now), account.available
+        seconds = (queue + size * weight) / rate
+        if seconds > limit.seconds or not limit.name:
+            limit = Limit(seconds, f"nic:{account.nic}", queue, rate / weight)
+    per_byte, name = fixed
+    return Limit(size * per_byte, name, 0.0, 1 / per_byte) if size * per_byte > limit.seconds else limit
 
 
-def _read_limit(task: Task, nic: int) -> Limit:
-    """The slowest of the reading NIC, the sources and the links between."""
-    limit = _nic_limit(task, nic)
-    for source, size, servers in task.parts:
-        serving = task.view.serve(nic, source, servers)
-        if serving is not None:
-            if size / serving.rate > limit.seconds:
-                limit = Limit(size / serving.rate, serving.name, 0.0, serving.rate)
-            if size / serving.link_rate > limit.seconds:
-                limit = Limit(size / serving.link_rate, serving.link, 0.0, serving.link_rate)
-    return limit
+def _reading(task: Task, reader: Reader) -> Limit:
+    """As ``slowest`` for a way that loads nothing but its reader."""
+    account, size = reader.account, task.size
+    queue, rate = account.outstanding(task.now), account.available
+    seconds = (queue + size) / rate
+    if size * reader.per_byte > seconds:
+        return Limit(size * reader.per_byte, reader.limit, 0.0, 1 / reader.per_byte)
+    return Limit(seconds, f"nic:{account.nic}", queue, rate)
 
 
-def _hop_limits(task: Task, hop: Hop) -> tuple[Limit, Limit, Limit]:
-    link = Limit(task.size / hop.link_rate, hop.link, 0.0, hop.link_rate)
-    return _nic_limit(task, hop.out), _nic_limit(task, hop.into), link
+def _copies(view: View, engines: tuple[tuple[Known | None, float], ...]) -> tuple[Load, ...] | None:
+    """Loads of the GPUs' own NICs; None when one of them has none that is up."""
+    found: list[Load] = []
+    for known, weight in engines:
+        if known is not None:
+            nic = view.own_nic(known)
+            if nic is None:
+                return None
+            found.append((view.accounts[nic], weight))
+    return tuple(found)
 
 
-def _best_hop(task: Task, prefill: Known, decode: Known) -> Hop | None:
-    ids = task.view.index.node_ids
-    hops = task.view.ways(ids[decode.ref.node], ids[prefill.ref.node], prefill.engine.gpu)
+def best_hop(task: Task, prefill: Known, start: str) -> Hop | None:
+    """From a node to the prefill engine's GPU: the soonest pair of NICs, near-ties by the hash."""
+    ids, accounts = task.view.index.node_ids, task.view.accounts
+    hops = task.view.ways(ids[start], ids[prefill.ref.node], prefill.engine.gpu)
     if len(hops) <= 1:
         return hops[0] if hops else None
     seconds = [
-        max(nic_seconds(task, h.out), nic_seconds(task, h.into), task.size / h.link_rate) for h in hops
+        max(nic_seconds(task, accounts[h.out]), nic_seconds(task, accounts[h.into]), task.size / h.link_rate)
+        for h in hops
     ]
     near = [hops[k] for k in near_ties(seconds)]
     if len(near) == 1:
@@ -133,28 +222,52 @@ def _best_hop(task: Task, prefill: Known, decode: Known) -> Hop | None:
     return near[weighted([1.0] * len(near), fraction(task.key, _HOP_DRAW))]
 
 
-def legs_of(task: Task, way: Way) -> tuple[Leg, ...]:
+def legs_of(task: Task, way: Way, size: int, limit: Limit) -> tuple[Leg, ...]:
     """One leg per part of the source: the parts of a read lie where they lie, all take the same way."""
     view = task.view
-    names = tuple(view.index.nic_names[i] for i in way.nics)
+    names = tuple([view.index.nic_names[i] for i in way.nics])
     nic = view.layout.nics[way.nics[0]]
     traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer), ("", nic.kv_lane_id))
-    limit = way.limit
-    parts = task.parts or (("pool:", task.size, ()),)
-    legs = [
-        Leg(
-            way.side,
-            way.reader,
-            "" if source.startswith("pool:") else source.removeprefix("node:"),
-            names,
-            size,
-            way.seconds,
-            limit.name,
-            int(min(limit.queue, MOST_BYTES)),
-            int(limit.rate * 8),
-            lane,
-            traffic_class,
-        )
-        for source, size, _ in parts
-    ]
-    return tuple(legs)
+    loads = () if len(way.loads) == 1 else tuple([(a.nic, w) for a, w in way.loads])
+    if len(loads) == len(names) and all(w == 1.0 for _, w in loads):
+        loads = ()
+    queue, rate = int(min(limit.queue, MOST_BYTES)), int(limit.rate * 8)
+    return tuple(
+        [
+            Leg(
+                way.side,
+                way.reader,
+                source,
+                names,
+                part,
+                limit.seconds,
+                limit.name,
+                queue,
+                rate,
+                lane,
+                traffic_class,
+                loads,
+            )
+            for source, part in sources_of(task, size)
+        ]
+    )
+
+
+def sources_of(task: Task, size: int) -> list[tuple[str, int]]:
+    """(node or empty for a pool, bytes) of ``size`` bytes of the read; in the proportions of the whole."""
+    if len(task.parts) <= 1:
+        source = task.parts[0][0] if task.parts else "pool:"
+        return [("" if source.startswith("pool:") else source[5:], size)]
+    if size == task.size:
+        return [(source[5:], part) for source, part, _ in task.parts]
+    ends, total, found, before = 0, max(task.size, 1), [], 0
+    for source, part, _ in task.parts:
+        ends += part
+        until = size * ends // total
+        found.append((source[5:], until - before))
+        before = until
+    return found
+
+
+by_seconds = itemgetter(7)
+"""Key of a way: its seconds."""

@@ -165,9 +165,14 @@ def test_decode_engines_by_the_nodes_tokens_then_sequences_among_those_with_room
         report = EngineReport(EngineRef(node, rank), unfinished_tokens=tokens, unfinished_sequences=sequences)
         made.report([report], 0.0)
     candidates = tuple(EngineRef(*e) for e in rows)
-    assert made.recommend(read(decode=candidates), 0.0).plans[0].decode == ("d2", 1)
+    assert made.recommend(read(decode=candidates, tokens=4), 0.0).plans[0].decode == ("d2", 1)
     made.report([EngineReport(EngineRef("d2", r), free_hbm_bytes=GB) for r in (0, 1)], 0.0)
-    assert made.recommend(read(decode=candidates), 0.0).plans[0].decode == ("d1", 1)
+    assert made.recommend(read(decode=candidates, tokens=4), 0.0).plans[0].decode == ("d1", 1)
+    made.report([EngineReport(EngineRef("d1", 0), unfinished_tokens=99)], 0.0)
+    assert made.recommend(read(decode=candidates, tokens=900), 0.0).plans[0].decode == (
+        "d1",
+        0,
+    )  # all above Z
 
 
 def test_engines_that_do_not_report_go_by_seconds() -> None:

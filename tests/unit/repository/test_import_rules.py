@@ -13,7 +13,7 @@ BREACHES = {
     "a core that reads a clock": ("trafficd/core/plan.py", "import time"),
     "a core that sees a message": ("trafficd/core/plan.py", "from trafficd.api.v1 import qos_pb2"),
     "a core that calls its edge": ("trafficd/core/plan.py", "import trafficd.server"),
-    "a choice with a dependency": ("trafficd/choice/rule.py", "import trafficd_topology"),
+    "a choice with a dependency": ("trafficd/choice/ways.py", "import trafficd_topology"),
     "a client that needs the core": ("trafficd/client/local.py", "import trafficd.core"),
     "a client that issues certificates": ("trafficd/client/local.py", "import trafficd.certs"),
     "a core that reads certificates": ("trafficd/core/plan.py", "import cryptography"),
