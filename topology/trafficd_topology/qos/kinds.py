@@ -18,10 +18,12 @@ from trafficd_topology.qos.dcb import (
     Dcbx,
 )
 from trafficd_topology.qos.ib import IbFile, IbOption, IbTable
-from trafficd_topology.qos.tc import TcClass, TcFilter, TcLeaf, TcOther, TcQdisc
+from trafficd_topology.qos.tc import TcClass, TcFilter, TcFound, TcLeaf, TcOther, TcQdisc
 
 OBSERVED_ONLY = "(observed only)"
 """In the place of a field for kinds that a device may hold and nobody can desire: no message carries them."""
+PUT_BACK_ONLY = "(put back only)"
+"""The same for kinds that an agent puts back as it found them."""
 
 IB_TABLES = ("vlarb_high", "vlarb_low", "sl2vl", "high_limit", "op_vls", "path_sl")
 """Kinds that are read from a subnet, by SMP and PathRecord."""
@@ -37,6 +39,7 @@ KINDS: dict[str, tuple[type, str]] = {
     "leaf": (TcLeaf, "tc_leaf"),
     "filter": (TcFilter, "tc_filter"),
     "other": (TcOther, OBSERVED_ONLY),
+    "found": (TcFound, PUT_BACK_ONLY),
     "option": (IbOption, "ib_option"),
     "vlarb_high": (IbTable, "ib_table"),
     "vlarb_low": (IbTable, "ib_table"),

@@ -17,6 +17,12 @@ from trafficd_topology.diff import Disruption, Op, Step, Steps
 from trafficd_topology.qos.kinds import IB_TABLES
 
 _TC_ROWS = (
+    (
+        Op.ADD,
+        "found",
+        "what was there before takes the place of our root in one step, then grows from its root",
+    ),
+    (Op.CHANGE, "found", "somebody else's tree, or half of one, is built anew"),
     (Op.REMOVE, "other", "what is not ours makes room; its packets go to the default class"),
     (Op.ADD, "qdisc", "the root, its inner class and an open default class are made in one go"),
     (Op.CHANGE, "qdisc", "the rate changes in place; a new default class is made before packets go there"),
@@ -30,6 +36,11 @@ _TC_ROWS = (
     (Op.REMOVE, "filter", "packets go to the default class, before their class goes"),
     (Op.REMOVE, "leaf", "the class falls back to a queue of its own accord"),
     (Op.REMOVE, "class", "nothing sends packets to it any more"),
+    (
+        Op.REMOVE,
+        "found",
+        "it went when our root took its place; alone, the kernel's default queue comes back",
+    ),
     (Op.ADD, "other", "never carried out: what somebody else left is not made again"),
     (Op.CHANGE, "other", "never carried out: what somebody else left is not made again"),
 )

@@ -90,3 +90,16 @@ def burst_bytes(ticks: int, rate_bps: int) -> int:
 def lasting_burst(wanted_bytes: int, rate_bps: int) -> int:
     """The burst next to ``wanted_bytes`` that is read back as the very number that was written."""
     return burst_bytes(burst_ticks(wanted_bytes, rate_bps), rate_bps)
+
+
+@dataclass(frozen=True, slots=True)
+class TcFound:
+    """Element ``found/tree``: the whole tree that somebody else made, as it is put back.
+
+    ``root`` is its kind and handle, for a person. ``records`` are in the order in which they are made again, each
+    ``sort handle parent info kind options``: numbers in hexadecimal as in struct tcmsg, options as the kernel gave
+    them without what it counts (``-`` for none).
+    """
+
+    root: str
+    records: tuple[str, ...]

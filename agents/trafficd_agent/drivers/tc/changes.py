@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from trafficd_agent.drivers.tc.found import record_of
 from trafficd_agent.drivers.tc.matches import (
     catch_all,
     filter_place,
@@ -12,8 +13,10 @@ from trafficd_agent.drivers.tc.matches import (
     kernel_filters,
     key_of,
 )
-from trafficd_agent.netlink import tc
+from trafficd_agent.drivers.tc.tables import rebuilt
+from trafficd_agent.netlink import raw, tc
 from trafficd_agent.netlink.messages import TcMessage
+from trafficd_agent.netlink.raw import RawMessage, Sort
 from trafficd_topology.diff import Change, Op
 from trafficd_topology.qos.tc import (
     HANDLE_MAJOR,
@@ -46,7 +49,7 @@ class Place:
     filters: Callable[[], Sequence[tc.Filter]]
 
 
-Requests = tuple[TcMessage, ...]
+Requests = tuple[TcMessage | RawMessage, ...]
 
 
 def requests(place: Place, change: Change) -> Requests:
@@ -190,6 +193,25 @@ def _remove_other(place: Place, change: Change) -> Requests:
     return tuple(tc.delete_filter(place.index, HANDLE_MAJOR, f) for f in found)
 
 
+def _put_back(place: Place, change: Change) -> Requests:
+    """A tree as it was found, in place of what is there: our root at once, somebody else's after it went."""
+    records = [record_of(line) for line in change.new.records]
+    made, spare = rebuilt([r for r in records if r.sort is Sort.FILTER])
+    grown = [raw.make(place.index, r) for r in records if r.sort is not Sort.FILTER]
+    leaves = [raw.make(place.index, r) for r in made]
+    away = [raw.unmake(place.index, r) for r in spare]
+    old = [tc.delete_root(place.index, q.handle >> 16) for q in place.qdiscs() if q.is_root and q.handle]
+    ours = change.op is Op.ADD
+    return (*grown, *leaves, *away) if ours else (*old, *grown, *leaves, *away)
+
+
+def _displace(place: Place, change: Change) -> Requests:
+    """Our root took its place already, unless none was wanted."""
+    kind, shown = change.old.root.split()
+    there = [q for q in place.qdiscs() if q.is_root and (q.kind, tc.shown(q.handle)) == (kind, shown)]
+    return tuple(tc.delete_root(place.index, q.handle >> 16) for q in there)
+
+
 def _never(_: Place, change: Change) -> Requests:
     raise ValueError(f"{change.name} was not made by this agent and is not made again: {change.new.text}")
 
@@ -207,6 +229,9 @@ HANDLERS: dict[tuple[Op, str], Callable[[Place, Change], Requests]] = {
     (Op.ADD, "filter"): _add_filter,
     (Op.CHANGE, "filter"): _change_filter,
     (Op.REMOVE, "filter"): _remove_filter,
+    (Op.ADD, "found"): _put_back,
+    (Op.CHANGE, "found"): _put_back,
+    (Op.REMOVE, "found"): _displace,
     (Op.ADD, "other"): _never,
     (Op.CHANGE, "other"): _never,
     (Op.REMOVE, "other"): _remove_other,

@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trafficd_agent.driver import (
@@ -23,10 +23,13 @@ from trafficd_agent.driver import (
 from trafficd_agent.drivers.tc import decode
 from trafficd_agent.drivers.tc.changes import Place, requests
 from trafficd_agent.drivers.tc.errors import named
+from trafficd_agent.drivers.tc.found import Irreplaceable
 from trafficd_agent.drivers.tc.steps import STEPS
+from trafficd_agent.drivers.tc.survey import survey
 from trafficd_agent.netlink import link, tc
 from trafficd_agent.netlink.channel import Channel, KernelError, OwnPorts
-from trafficd_topology.diff import Change, Op
+from trafficd_agent.netlink.raw import batches
+from trafficd_topology.diff import Change, Element, Op
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.tc import HANDLE_MAJOR
 
@@ -41,7 +44,7 @@ class TcOptions:
     """What the operator lets this driver do.
 
     ``allow_fast``: ports above 25 Gb/s. ``allow_multi_queue``: ports with several transmit queues, whose mq root is
-    replaced by one queue. ``take_over``: a root that somebody else put there is displaced.
+    replaced by one queue. ``take_over``: a root that somebody else put there is displaced, and put back when we leave.
     """
 
     allow_fast: bool = False
@@ -86,7 +89,7 @@ class TcDriver:
             qdiscs = tc.qdiscs(self._channel, index)
             root = decode.root_of(qdiscs)
             if root is None or not decode.is_ours(root):
-                return Observation((), self._foreign(scope, root), identity=_identity(index))
+                return replace(self._foreign(scope, index, root), identity=_identity(index))
             tree = decode.Tree(
                 root,
                 qdiscs,
@@ -110,10 +113,18 @@ class TcDriver:
     def batch(self, scope: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the seam names the scope
         return no_batch()
 
-    def _foreign(self, scope: str, root: tc.Qdisc | None) -> tuple[str, ...]:
-        if root is None or self.options.take_over:
-            return ()
-        return (f"{scope} has a root qdisc {root.kind} {tc.shown(root.handle)} of somebody else's",)
+    def _foreign(self, scope: str, index: int, root: tc.Qdisc | None) -> Observation:
+        """Where we may take it over, all of it as one element, so that it can be put back exactly."""
+        if root is None:
+            return Observation(())
+        named = f"{scope} has a root qdisc {root.kind} {tc.shown(root.handle)} of somebody else's"
+        if not self.options.take_over:
+            return Observation((), (named,))
+        try:
+            return Observation((Element("found", "tree", survey(self._channel, index)),))
+        except Irreplaceable as e:
+            said = f"{named}, which could not be put back as it was because of {e}: remove that by hand"
+            return Observation((), (said,))
 
     def _unfit(self, scope: str) -> str:
         """Why this port cannot be served, to stand behind its name; the cheap questions first."""
@@ -156,7 +167,14 @@ class TcDriver:
             lambda: tc.classes(channel, index, HANDLE_MAJOR),
             lambda: tc.filters(channel, index, HANDLE_MAJOR),
         )
-        channel.send(*requests(place, change))
+        if change.op is Op.REMOVE and change.kind != "found" and not self._is_ours(index):
+            return
+        for part in batches(requests(place, change)):
+            channel.send(*part)
+
+    def _is_ours(self, index: int) -> bool:
+        """What stands in the place of our root is not to be taken apart as if it were ours."""
+        return decode.is_ours(decode.root_of(tc.qdiscs(self._channel, index)))
 
     def _confirm_gone(self, scope: str, change: Change, error: KernelError) -> None:
         if any(e.name == change.name for e in self.read(scope).state):
