@@ -49,6 +49,7 @@ from trafficd.core.events import (
     Tick,
 )
 from trafficd.core.loop import step, unsaved
+from trafficd.core.losses import Losses
 from trafficd.core.memory import pick
 from trafficd.core.overview import overview
 from trafficd.core.plan import PlanOptions
@@ -197,6 +198,11 @@ class Machine:
     def do_tick(self, seconds: str) -> Iterator[str]:
         self.now += float(seconds)
         yield from self.apply(Tick())
+
+    def do_loses(self, **nodes: str) -> Iterator[str]:
+        """From now on these nodes discard, and send again, so many packets a second."""
+        found = {n: Losses(*map(float, how.split("+"))) for n, how in nodes.items()}
+        yield from self.apply(Tick({**self.state.losses, **found}))
 
     def do_disk(self, how: str) -> Iterator[str]:
         self.full = how == "full"

@@ -173,7 +173,7 @@ class Controller:
 
     async def _tick(self) -> None:
         while True:
-            await self.control.submit(Tick())
+            await self.control.submit(Tick(self._paths.telemetry.losses(time.monotonic())))
             self._beat = time.monotonic()
             self._heard.forget_gone(self.control.state, self._beat)
             await asyncio.sleep(TICK_S)

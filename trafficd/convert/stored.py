@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from trafficd.core.losses import Losses
 from trafficd.core.records import Leave, LogRecord, Origin, Pause, Slot
 from trafficd.core.rollout import Phase, Rollout
 from trafficd.core.state import HistoryEntry, Override, Owner, Saved, SavedPolicy
@@ -106,6 +107,7 @@ def _rollout_tree(rollout: Rollout, before: tuple[SavedPolicy, ...]) -> dict[str
         "wave": rollout.wave,
         "reason": rollout.reason,
         "before": _sources(before),
+        "baseline": {name: (b.discards, b.retransmits) for name, b in sorted(rollout.baseline.items())},
         **sets,
     }
 
@@ -122,4 +124,5 @@ def _rollout(tree: Mapping[str, Any]) -> Rollout:
         frozenset(tree["excused"]),
         frozenset(tree["down"]),
         tree["reason"],
+        baseline={name: Losses(*b) for name, b in tree.get("baseline", {}).items()},
     )

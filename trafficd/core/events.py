@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trafficd.core.losses import Losses
 from trafficd.core.records import NOBODY, Origin
 from trafficd.core.state import HistoryEntry, Owner, PolicySource
 from trafficd_topology.diff import Disruption
@@ -160,7 +162,9 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passes: about once a second."""
+    """Time passes: about once a second. ``losses`` is what each node loses now, by name; None: as before."""
+
+    losses: Mapping[str, Losses] | None = None
 
 
 Event = (

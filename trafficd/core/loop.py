@@ -88,7 +88,7 @@ def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901, 
         case Settle():
             return moved(state, now)
         case Tick():
-            return _on_tick(state, now)
+            return _on_tick(state if event.losses is None else replace(state, losses=event.losses), now)
 
 
 def unsaved(state: ControlState, event: Event, reason: str) -> Step:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from trafficd.core.losses import NO_LOSSES, Losses, risen
 from trafficd_topology.qos.policy import RolloutSettings
 
 
@@ -42,6 +43,7 @@ class Seen:
 class Rollout:
     """``since`` is when the phase or the last admission began, seconds of the loop's clock; None after a restart.
 
+    ``baseline`` is what each admitted node lost just before it was admitted, by name.
     ``excused`` are nodes that failed and that the operator went on without. ``down`` are ports (node/port) that had
     no carrier when it began, so that nobody blames the change for them.
     """
@@ -55,6 +57,19 @@ class Rollout:
     down: frozenset[str] = frozenset()
     reason: str = ""
     since: float | None = None
+    baseline: Mapping[str, Losses] = field(default_factory=dict)
+
+
+def watched_from(rollout: Rollout, losses: Mapping[str, Losses]) -> Rollout:
+    """The nodes that were just admitted are compared, from now on, with what they lose now."""
+    new = {name: losses.get(name, NO_LOSSES) for name in rollout.admitted if name not in rollout.baseline}
+    return replace(rollout, baseline={**rollout.baseline, **new}) if new else rollout
+
+
+def loses(rollout: Rollout, name: str, now: Losses) -> str:
+    """What this node loses more than before it was admitted, and than the settings allow; empty when it does not."""
+    before = rollout.baseline.get(name, NO_LOSSES)
+    return risen(now, before, (rollout.settings.discards_per_s, rollout.settings.retransmits_per_s))
 
 
 def waves(nodes: Iterable[str], settings: RolloutSettings) -> tuple[tuple[str, ...], ...]:

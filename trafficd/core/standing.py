@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from trafficd.core.losses import NO_LOSSES
 from trafficd.core.overview import current
 from trafficd.core.plan import ScopePlan
-from trafficd.core.rollout import Seen, Standing
+from trafficd.core.rollout import Seen, Standing, loses
 from trafficd.core.slots import Needs, Waiting
 from trafficd.core.start import down_ports
 from trafficd.core.state import ControlState, NodeState
@@ -30,6 +31,8 @@ def _node(state: ControlState, name: str) -> Seen:
     rollout = state.rollout
     if lost := down_ports(state, (name,)) - (rollout.down if rollout else frozenset()):
         return Seen(Standing.FAILED, f"port {min(lost)} lost its carrier")
+    if rollout and (more := loses(rollout, name, state.losses.get(name, NO_LOSSES))):
+        return Seen(Standing.FAILED, more)
     if node.holds != state.digests.get(name) or _unheard(node):
         return Seen(Standing.PENDING, "has not acknowledged its new state yet")
     return _worst(_scope(state, node, s) for s in (state.plan.of(name) if state.plan else ()))

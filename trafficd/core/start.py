@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from trafficd.core.plan import Plan
-from trafficd.core.rollout import Rollout, advance, waves
+from trafficd.core.rollout import Rollout, advance, watched_from, waves
 from trafficd.core.settle import plan_of
 from trafficd.core.state import ControlState
 from trafficd_topology.qos.lanes import Mode
@@ -57,5 +57,5 @@ def started(
         return after
     canary = advance(rollout, {}, 0.0)
     # Its time begins with the next turn, which knows what time it is.
-    begun_now = None if canary is None else replace(canary, since=None)
+    begun_now = None if canary is None else replace(watched_from(canary, after.losses), since=None)
     return replace(after, rollout=begun_now, before=before.policies)

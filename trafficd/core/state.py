@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from trafficd.core.losses import Losses
 from trafficd.core.plan import Plan, PlanOptions
 from trafficd.core.records import Leave, Origin, Pause
 from trafficd.core.rollout import Rollout
@@ -225,6 +226,8 @@ class ControlState:
     leave: Leave | None = None
     claims: Mapping[str, Claim] = field(default_factory=dict)
     """By node, of agents that are served and of those that are not."""
+    losses: Mapping[str, Losses] = field(default_factory=dict)
+    """What each node loses, as of the last tick."""
     recover: bool = False
     """Started with leave to take over agents that are ahead; an operator's confirmation ends it."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from trafficd.core.losses import Losses, LossMeter
+from trafficd.core.losses import places as loss_places
 from trafficd_topology.counters import Column, Direction, Quantity, Sample, delta, rate
 from trafficd_topology.model import PortKey
 
@@ -75,6 +77,7 @@ class _Node:
     last: Sample | None = None
     last_at: float = 0.0
     uses: dict[str, PortUse] = field(default_factory=dict)
+    meter: LossMeter = field(default_factory=lambda: LossMeter(((), ())))
     earlier: tuple[tuple[float, Sample], ...] = ()
     """One or two samples of before with when they came, the older first: what an audit compares the last with."""
 
@@ -91,10 +94,10 @@ class _Step:
     def per_s(self, places: Mapping[Counted, int], *what: Counted) -> float | None:
         """The largest of the rates that are known: one count may be a part of another."""
         found = [places[w] for w in what if w in places]
-        rates = [r for i in found if (r := rate(self._delta(i), self.seconds)) is not None]
+        rates = [r for i in found if (r := rate(self.delta(i), self.seconds)) is not None]
         return max(rates, default=None)
 
-    def _delta(self, i: int) -> int | None:
+    def delta(self, i: int) -> int | None:
         return delta(self.columns[i].kind, self.before.values[i], self.after.values[i])
 
     def port(self, places: Mapping[Counted, int], at: float) -> PortUse:
@@ -131,7 +134,9 @@ class TelemetryStore:
         before = self._nodes.get(node)
         uses = {} if before is None else before.uses
         last_at = 0.0 if before is None else before.last_at
-        self._nodes[node] = _Node(columns, _places(columns), None, last_at, uses)
+        self._nodes[node] = _Node(
+            columns, _places(columns), None, last_at, uses, LossMeter(loss_places(columns))
+        )
 
     def sample(self, node: str, sample: Sample, now: float) -> None:
         """Take one reading of every column. One of a node that never said hello, or of other columns, is dropped."""
@@ -143,6 +148,7 @@ class TelemetryStore:
             if seconds <= 0:
                 return
             step = _Step(found.columns, found.last, sample, seconds)
+            found.meter.add(now, seconds, step.delta)
             found.uses = {port: step.port(places, now) for port, places in found.places.items()}
         found.last, found.last_at = sample, now
         if not found.earlier or now - found.earlier[-1][0] >= EARLIER_S:
@@ -163,6 +169,10 @@ class TelemetryStore:
         """What a port carries, by its agent's name for it; None while no two samples are there."""
         found = self._nodes.get(port.node)
         return None if found is None else found.uses.get(port.port)
+
+    def losses(self, now: float) -> dict[str, Losses]:
+        """What every node loses."""
+        return {name: node.meter.rates(now) for name, node in self._nodes.items()}
 
     def age_s(self, node: str, now: float) -> float | None:
         """Seconds since a node's last sample; None without any."""

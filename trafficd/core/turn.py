@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trafficd.core.effects import Effect, Effects, Persist, SendGrant
 from trafficd.core.records import LogRecord, Origin
-from trafficd.core.rollout import Phase, advance
+from trafficd.core.rollout import Phase, advance, watched_from
 from trafficd.core.settle import settle
 from trafficd.core.slots import SLOT_S, turn
 from trafficd.core.standing import needs, seen
@@ -42,6 +42,8 @@ def _rolled(state: ControlState, now: float) -> tuple[ControlState, tuple[LogRec
     after = advance(rollout, seen(state, sorted(rollout.admitted)), now)
     if after == rollout:
         return state, ()
+    if after is not None:
+        after = watched_from(after, state.losses)
     if after is None:
         done = replace(state, rollout=None, before=(), stale=True)
         return done, (LogRecord(SELF, "rollout", "done", "", "", state.generation),)

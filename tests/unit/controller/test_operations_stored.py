@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trafficd.core.losses import Losses
 from trafficd.core.records import Leave, LogRecord, Origin, Pause, Slot
 from trafficd.core.rollout import Phase, Rollout
 from trafficd.core.state import HistoryEntry, Override, Owner, Saved, SavedPolicy
@@ -36,6 +37,7 @@ FULL = Saved(
         frozenset({"n1"}),
         frozenset({"n3/s0"}),
         "node n1: it failed",
+        baseline={"n1": Losses(1.5, None), "n2": Losses()},
     ),
     before=(replace(TEXT, digest="d2"),),
     leave=Leave(Disruption.FABRIC_FLAP, Generation(3, 9), 4, (Slot("n1", ScopeKind.PORT, "s0"),)),

@@ -40,6 +40,8 @@ def test_case(case: Path) -> None:
     policies, problems = parse_policies((case / "policy.yaml").read_bytes())
     assert (policies is None) == bool(problems)
     shown = [str(p) for p in problems] if policies is None else [described(p) for p in policies.policies]
+    if policies is not None and policies.rollout is not None:
+        shown.insert(0, str(policies.rollout))
     text = "".join(f"{line}\n" for line in shown)
     if os.environ.get("REWRITE") == "1":
         (case / "expected.txt").write_text(text)

@@ -109,6 +109,8 @@ class RolloutSettings:
     them. At most ``max_unavailable`` nodes are changed and not verified at once (0: a whole wave). Each wave is watched
     for ``soak_s`` seconds; one that is not verified within ``deadline_s`` halts the rollout. ``revert_in_s``: an agent
     that cannot reach the controller that long after a change puts back what was there (0: never).
+    ``discards_per_s`` and ``retransmits_per_s``: a node of the rollout that loses so many packets a second more than
+    before its wave halts it (0: not watched).
     """
 
     canary_nodes: tuple[str, ...] = ()
@@ -118,6 +120,8 @@ class RolloutSettings:
     soak_s: float = 30.0
     revert_in_s: float = 60.0
     deadline_s: float = 120.0
+    discards_per_s: float = 100.0
+    retransmits_per_s: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
