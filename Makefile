@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench proto format clean system
+.PHONY: demo test check bench proto format clean system manifests
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -16,10 +16,16 @@ $(VENV)/.installed: pyproject.toml tools/venv.sh
 system: ## install the Debian packages that demo and test use (root only)
 	@tools/system.sh
 
+.tools/bin/helm: tools/helm.sh
+	@tools/helm.sh .tools
+
+manifests: $(VENV)/.installed .tools/bin/helm ## render deploy/base and deploy/overlays from the Helm chart
+	@$(BIN)/python tools/manifests.py .tools/bin/helm
+
 demo: $(VENV)/.installed system ## run the main job in network namespaces and print one table
 	@$(BIN)/python tests/demo/run.py
 
-test: $(VENV)/.installed system ## every test but the slow ones
+test: $(VENV)/.installed system .tools/bin/helm ## every test but the slow ones
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.installed ## format, lint, types, import rules, wire contract, generated code
@@ -35,4 +41,4 @@ format: $(VENV)/.installed ## format in place
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .
 
 clean: ## remove virtual environments and caches
-	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv* .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

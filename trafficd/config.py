@@ -91,6 +91,10 @@ class ControllerConfig:
     """Directory with ca.crt, ca.key and tokens, to sign nodes' certificates; None: signs nothing."""
     enroll: Listen | None = None
     """Where nodes without a certificate enrol, TLS; None: nowhere."""
+    service_account: str = ""
+    """namespace/name whose pods' tokens enrol their nodes, asked of the Kubernetes API; empty: nobody's."""
+    kubeconfig: Path | None = None
+    """How to reach the Kubernetes API; None: as the pod that this is."""
     remind_s: float = 3600.0
     """How often what is not safe is said again, seconds."""
     publish_s: float = 0.5

@@ -65,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--tls-dir", help="TLS with ca.crt, tls.crt and tls.key of this directory")
     one.add_argument("--enroll", type=_address, help="HOST:PORT where to get a certificate with a token")
-    one.add_argument("--token-file", help="holds the one-time token for --enroll")
+    one.add_argument(
+        "--token-file", help="holds the token for --enroll: one-time, or projected by Kubernetes"
+    )
+    one.add_argument("--ca-file", help="whom to trust while enrolling; default: ca.crt of --tls-dir")
     one.add_argument("--insecure", action="store_true", help="allow plaintext to other machines")
     one.add_argument(
         "--forget-controller", action="store_true", help="follow whichever controller speaks first"
@@ -149,10 +152,13 @@ def _overridden(config: Config, args: argparse.Namespace) -> Config:
 
 
 def _tls(told: Tls, args: argparse.Namespace) -> Tls:
-    names = {"dir": "tls_dir", "enroll": "enroll", "token_file": "token_file"}
+    names = {"dir": "tls_dir", "enroll": "enroll", "token_file": "token_file", "ca_file": "ca_file"}
     tls = replace(told, **{n: v for n, flag in names.items() if (v := getattr(args, flag, None)) is not None})
     if tls.enroll and not (tls.dir and tls.token_file):
-        raise StopError(Code.USAGE, "--enroll needs --tls-dir, which holds ca.crt, and --token-file")
+        raise StopError(
+            Code.USAGE,
+            "--enroll needs --tls-dir, which holds ca.crt unless there is --ca-file, and --token-file",
+        )
     return tls
 
 

@@ -7,6 +7,7 @@ tls:                              # default: plaintext
   dir: /etc/trafficd/tls          # ca.crt, tls.crt, tls.key, read at every connection
   enroll: 10.0.0.1:7603           # where to get tls.crt and tls.key with a token; default: they are put there
   token_file: /etc/trafficd/token
+  ca_file: /etc/trafficd/ca.crt     # whom to trust while enrolling; default: ca.crt of dir
 state_dir: /var/lib/trafficd-agent
 http: 127.0.0.1:7602              # "" serves nothing
 sysfs: /sys
@@ -48,6 +49,7 @@ class Tls:
     dir: str = ""
     enroll: str = ""
     token_file: str = ""
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,9 @@ def _controllers(m: Mapping) -> tuple[str, ...]:
 def _tls(m: Mapping) -> Tls:
     if (row := m.mapping("tls")) is None:
         return Tls()
-    found = Tls(row.text("dir", ...), row.text("enroll", ""), row.text("token_file", ""))
+    found = Tls(
+        row.text("dir", ...), row.text("enroll", ""), row.text("token_file", ""), row.text("ca_file", "")
+    )
     if found.enroll and not is_address(found.enroll):
         row.problem("enroll", found.enroll, ADDRESS)
     if bool(found.enroll) != bool(found.token_file):

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,7 +22,7 @@ from trafficd.api.v1 import (
     policy_pb2_grpc,
 )
 from trafficd.app.control import ControlLoop
-from trafficd.app.enrolment import DirectorySigner, DirectoryTokens
+from trafficd.app.enrolment import DirectorySigner, DirectoryTokens, EitherTokens
 from trafficd.app.files import offer_fabric, offer_policy
 from trafficd.app.grpcserver import listen, new_server
 from trafficd.app.paths import Paths
@@ -158,7 +157,7 @@ class Controller:
         audits = AuditServicer(self.control, self._paths.telemetry)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audits, server)
         self._paths.register(server)
-        identity_pb2_grpc.add_IdentityServiceServicer_to_server(_identities(self._config.ca), server)
+        identity_pb2_grpc.add_IdentityServiceServicer_to_server(_identities(self._config), server)
         health = add_health(server, SERVICES)
         await server.start()
         await set_serving(health, SERVICES)
@@ -196,8 +195,14 @@ class Controller:
             self.failed.set()
 
 
-def _identities(directory: Path | None) -> IdentityServicer:
+def _identities(config: ControllerConfig) -> IdentityServicer:
     """Raises CertsError for a directory without a usable authority."""
-    if directory is None:
+    if config.ca is None:
         return IdentityServicer(None, None)
-    return IdentityServicer(DirectorySigner(directory), DirectoryTokens(directory))
+    signer, tokens = DirectorySigner(config.ca), DirectoryTokens(config.ca)
+    if not config.service_account:
+        return IdentityServicer(signer, tokens)
+    from trafficd.app.pods import ServiceAccountTokens  # noqa: PLC0415 - most controllers need no Kubernetes client
+
+    projected = ServiceAccountTokens(config.service_account, config.kubeconfig)
+    return IdentityServicer(signer, EitherTokens(tokens, projected))

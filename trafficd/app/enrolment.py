@@ -1,4 +1,7 @@
-"""Enrolment out of a directory with an authority and its tokens, read anew for every request."""
+"""Enrolment: an authority in a directory signs; tokens are the directory's own, or those of a cluster's pods.
+
+Files are read anew for every request.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from trafficd.certs import authority, tokens
 from trafficd.certs.authority import LIFETIMES, Order
 from trafficd.certs.files import CertsError
 from trafficd.core.identity import Identity, Role
-from trafficd.server.identity import Certified, RefusedError
+from trafficd.server.identity import Certified, RefusedError, TokenVerifier
 
 Clock = Callable[[], datetime]
 
@@ -55,3 +58,14 @@ class DirectoryTokens:
             raise RefusedError(StatusCode.PERMISSION_DENIED, str(e)) from e
         except CertsError as e:
             raise RefusedError(StatusCode.FAILED_PRECONDITION, f"the controller's token files: {e}") from e
+
+
+class EitherTokens:
+    """Tokens made here, and those of pods: the latter are JSON web tokens (RFC 7519), in three parts."""
+
+    def __init__(self, made_here: TokenVerifier, projected: TokenVerifier) -> None:
+        self._made_here, self._projected = made_here, projected
+
+    def redeem(self, token: str, node: str) -> None:
+        kind = self._projected if token.count(".") == 2 else self._made_here
+        kind.redeem(token, node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from trafficd.cli.exits import CliError, Exit
@@ -56,11 +57,32 @@ def _enroll(args: argparse.Namespace) -> Listen | None:
         raise CliError(
             Exit.USAGE, "--ca-dir signs certificates that plain text does not ask for: give --tls-dir too"
         )
+    if args.enroll_service_account:
+        _look_for_cluster(args)
     if args.enroll_listen is None:
         return None
     if args.ca_dir is None:
         raise CliError(Exit.USAGE, "--enroll-listen needs an authority to sign with: give --ca-dir too")
     return Listen(tcp=args.enroll_listen)
+
+
+def _look_for_cluster(args: argparse.Namespace) -> None:
+    """Raises CliError where nobody could enrol with such a token, or nobody could be asked about it."""
+    if args.enroll_listen is None:
+        raise CliError(
+            Exit.USAGE, "--enroll-service-account needs an address to enrol at: give --enroll-listen too"
+        )
+    if find_spec("lightkube") is None:
+        raise CliError(
+            Exit.REFUSED, "the Kubernetes client is missing: pip install 'trafficd[controller,kubernetes]'"
+        )
+
+
+def _account(text: str) -> str:
+    namespace, slash, name = text.partition("/")
+    if not (slash and namespace and name) or "/" in name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAMESPACE/NAME of a service account")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -150,6 +172,19 @@ def _add_identity(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where nodes without a certificate enrol with a token (needs --tls-dir and --ca-dir)",
     )
+    parser.add_argument(
+        "--enroll-service-account",
+        type=_account,
+        metavar="NAMESPACE/NAME",
+        help="let pods of this Kubernetes service account enrol the nodes they run on, with a projected token for "
+        "the audience trafficd (needs --enroll-listen)",
+    )
+    parser.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="how to reach the Kubernetes API (default: the service account of the pod that this is)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -174,6 +209,8 @@ def run(args: argparse.Namespace) -> int:
         tls=args.tls_dir,
         ca=args.ca_dir,
         enroll=_enroll(args),
+        service_account=args.enroll_service_account or "",
+        kubeconfig=args.kubeconfig,
         fabric=args.fabric,
         telemetry_interval_ms=round(args.telemetry_interval * 1000),
         recover=args.recover,

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from trafficd.api import tls
 from trafficd_agent.app.agent import Agent, Identity
 from trafficd_agent.app.document import as_json
 from trafficd_agent.app.drain import keep_asking
@@ -89,7 +90,8 @@ def keeper_of(config: Config) -> Keeper | None:
     directory = tls_directory(config)
     if directory is None or not config.tls.enroll:
         return None
-    door = Door(config.node, config.tls.enroll, Path(config.tls.token_file))
+    authorities = Path(config.tls.ca_file) if config.tls.ca_file else directory / tls.AUTHORITIES
+    door = Door(config.node, config.tls.enroll, Path(config.tls.token_file), authorities)
     return Keeper(directory, door, config.controllers)
 
 

@@ -42,15 +42,16 @@ RENEW_AFTER = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where this node enrols, and the file that holds its token."""
+    """Where this node enrols, the file that holds its token, and the one that says whom to trust there."""
 
     node: str
     address: str
     token_file: Path
+    authorities: Path
 
 
 class Keeper:
-    """Keeps ``ca.crt``, ``tls.crt`` and ``tls.key`` of a directory; ``ca.crt`` must be there before enrolment."""
+    """Keeps ``ca.crt``, ``tls.crt`` and ``tls.key`` of a directory, which is made when it is not there."""
 
     def __init__(self, directory: Path, door: Door, addresses: tuple[str, ...]) -> None:
         self._directory, self._door, self._addresses = directory, door, addresses
@@ -84,8 +85,8 @@ class Keeper:
         return True
 
     async def _enrol(self, held: Validity | None) -> None:
-        authorities = tls.read_file(self._directory / tls.AUTHORITIES)
-        tls.check_authorities(authorities, self._directory / tls.AUTHORITIES)
+        authorities = tls.read_file(self._door.authorities)
+        tls.check_authorities(authorities, self._door.authorities)
         token = self._token(held)
         key = new_key()
         # Before the token is used: a directory that cannot be written must not cost it. What is there stays usable
