@@ -14,6 +14,7 @@ Everything is bytes and seconds. ``now`` may be any clock that does not go back.
 from __future__ import annotations
 
 from collections import deque
+from math import exp
 from typing import NamedTuple
 
 SETTLE_S = 0.25
@@ -22,6 +23,8 @@ MIN_INTERVAL_S = 0.02
 """Two measurements closer than this are one: their difference is rounding."""
 LEAST_SHARE = 0.25
 """Foreign KV in the same lane never leaves us less than this part of what KV may use: lanes share fairly."""
+MEMORY_S = 1.0
+"""What was placed on a NIC is remembered with this time constant."""
 LOWEST_PRICE = 1e-150
 LAST_BYTE = 1.0
 
@@ -44,6 +47,8 @@ class Account:
         "_expected",
         "_live",
         "_moved",
+        "_placed",
+        "_placed_at",
         "_price",
         "_recent",
         "_recent_size",
@@ -83,6 +88,12 @@ class Account:
         self._settled = 0.0
         self._recent: deque[tuple[float, float]] = deque()
         self._recent_size = 0.0
+        self._placed = 0.0
+        self._placed_at = 0.0
+
+    def placed(self, now: float) -> float:
+        """Bytes that were lately reserved, fading with ``MEMORY_S``: evens out what no queue shows any more."""
+        return self._placed * exp((self._placed_at - now) / MEMORY_S) if self._placed else 0.0
 
     def outstanding(self, now: float) -> float:
         """Bytes still to come at ``now``."""
@@ -90,9 +101,12 @@ class Account:
             self._advance(now)
         return self.reserved + self.unreserved
 
-    def reserve(self, size: float, now: float) -> Shares:
-        """Add a reservation."""
+    def reserve(self, size: float, now: float, *, anew: bool = True) -> Shares:
+        """Add a reservation; one that is not ``anew`` restates another."""
         self._advance(now)
+        if anew:
+            self._placed = self.placed(now) + size
+            self._placed_at = now
         self.reserved += size
         self._expected += size
         self._live += 1

@@ -85,6 +85,8 @@ class PathEngine:
         self._view = View(
             snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, self._given, lanes
         )
+        if old is not None and old.layout is layout:
+            self._view.roles, self._view.rankings = old.roles, old.rankings
 
     def follow(self, snapshot: Snapshot, now: float) -> None:
         """Take somebody else's snapshot: its queues and engines replace what was known here."""
@@ -225,6 +227,7 @@ class PathEngine:
             return ItemProblem(f"engines[{position}] {ref.node}/{ref.rank}", RESOURCE_EXHAUSTED, reason)
         if self._roster.report(report, now) and view is not None:
             view.roles.clear()
+            view.rankings.clear()
         size = report.queue_bytes
         if size is not None:
             self._restate(ref.node, size, now)
@@ -234,6 +237,7 @@ class PathEngine:
         self._roster.drop(ref)
         if self._view is not None:
             self._view.roles.clear()
+            self._view.rankings.clear()
 
     def _restate(self, node: str, size: int, now: float) -> None:
         """A node's queue, over its storage NICs in proportion to their rates."""

@@ -98,7 +98,7 @@ class Ledger:
             reservation = _at_most(reservation, self.remaining(lease_id, now))
         for old in {id(h): h for h in (known, twin) if h is not None}.values():
             self._end(old, now)
-        lease = self._add(lease_id, reservation, now)
+        lease = self._add(lease_id, reservation, now, anew=known is None and twin is None)
         self._leases[lease_id].answer = answer
         return lease
 
@@ -135,9 +135,11 @@ class Ledger:
         found = ((nic, round(min(a.outstanding(now), MOST_BYTES))) for nic, a in self._accounts.items())
         return {nic: size for nic, size in found if size > 0}
 
-    def _add(self, lease_id: str, reservation: Reservation, now: float) -> Lease:
+    def _add(self, lease_id: str, reservation: Reservation, now: float, *, anew: bool = True) -> Lease:
         parts = [
-            self.account(leg.nic).reserve(float(leg.bytes), now) for leg in reservation.legs if leg.bytes > 0
+            self.account(leg.nic).reserve(float(leg.bytes), now, anew=anew)
+            for leg in reservation.legs
+            if leg.bytes > 0
         ]
         held = Held(lease_id, reservation.request_id, 0.0, parts)
         self._leases[lease_id] = held

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from trafficd.choice.balanced import Balanced
 from trafficd.choice.compose import Composed, EngineRule, PathRule
+from trafficd.choice.headroom import Headroom
 from trafficd.choice.pairs import LeastLoaded, Paper, Rotation, TwoAtRandom
 from trafficd.choice.sides import (
     PaperQueue,
@@ -15,6 +17,7 @@ from trafficd.choice.sides import (
     Sooner,
     Weighted,
 )
+from trafficd.choice.split import Split
 from trafficd.choice.view import Strategy
 
 ENGINE_RULES: tuple[EngineRule, ...] = (
@@ -23,6 +26,7 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     Rotation(),
     LeastLoaded(),
     TwoAtRandom(),
+    Headroom(),
 )
 
 STRATEGIES: tuple[tuple[str, str, PathRule], ...] = (
@@ -34,7 +38,8 @@ STRATEGIES: tuple[tuple[str, str, PathRule], ...] = (
     ("two-choices", "two-choices", Shorter()),
     ("dualpath", "paper", PaperQueue()),
     ("dualpath-ledger", "paper-ledger", Sooner()),
-    ("balanced", "paper-ledger", Sooner()),
+    ("split", "headroom", Split()),
+    ("balanced", "headroom", Balanced()),
 )
 """(name, its own rule for engines, its rule for paths)."""
 DEFAULT = "balanced"

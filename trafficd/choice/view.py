@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from trafficd.choice.account import Account
+from trafficd.choice.ranking import Ranking
 from trafficd.choice.request import EngineRef, Fallback, Plan, Request, Side
 from trafficd.choice.roster import Known, Roster
 from trafficd.choice.settings import PathSettings
@@ -80,6 +81,7 @@ class View:
     hops: dict[tuple[int, int, int | None], tuple[Hop, ...]] = field(default_factory=dict)
     strangers: dict[EngineRef, Known] = field(default_factory=dict)
     roles: dict[Role, tuple[Known, ...]] = field(default_factory=dict)
+    rankings: dict[Role, Ranking] = field(default_factory=dict)
 
     @property
     def settings(self) -> PathSettings:

@@ -148,7 +148,11 @@ def test_prefill_engines_by_the_papers_categories() -> None:
     candidates = tuple(EngineRef(*e) for e in tokens)
 
     def first() -> EngineRef | None:
-        return made.recommend(read(prefill=candidates, max_plans=1), 0.0).plans[0].prefill
+        return (
+            made.recommend(read(prefill=candidates, max_plans=1, engines="paper-ledger"), 0.0)
+            .plans[0]
+            .prefill
+        )
 
     assert first() == ("p2", 1)  # short queue before fewer tokens
     made.report([EngineReport(EngineRef("p2", 1), unfinished_tokens=50_001)], 0.0)
@@ -165,11 +169,19 @@ def test_decode_engines_by_the_nodes_tokens_then_sequences_among_those_with_room
         report = EngineReport(EngineRef(node, rank), unfinished_tokens=tokens, unfinished_sequences=sequences)
         made.report([report], 0.0)
     candidates = tuple(EngineRef(*e) for e in rows)
-    assert made.recommend(read(decode=candidates, tokens=4), 0.0).plans[0].decode == ("d2", 1)
+    assert made.recommend(read(decode=candidates, tokens=4, engines="paper-ledger"), 0.0).plans[0].decode == (
+        "d2",
+        1,
+    )
     made.report([EngineReport(EngineRef("d2", r), free_hbm_bytes=GB) for r in (0, 1)], 0.0)
-    assert made.recommend(read(decode=candidates, tokens=4), 0.0).plans[0].decode == ("d1", 1)
+    assert made.recommend(read(decode=candidates, tokens=4, engines="paper-ledger"), 0.0).plans[0].decode == (
+        "d1",
+        1,
+    )
     made.report([EngineReport(EngineRef("d1", 0), unfinished_tokens=99)], 0.0)
-    assert made.recommend(read(decode=candidates, tokens=900), 0.0).plans[0].decode == (
+    assert made.recommend(read(decode=candidates, tokens=900, engines="paper-ledger"), 0.0).plans[
+        0
+    ].decode == (
         "d1",
         0,
     )  # all above Z

@@ -1,0 +1,153 @@
+"""Engines by the headroom of their NICs: who would be done soonest with its part of the read.
+
+An engine takes as long as the slowest of: its node's storage NIC with the part of the read that its side is expected
+to read, its GPU's own compute NIC with all that passes it (see ``ways``), and its GPU with the tokens it has to process.
+What was lately placed on a storage NIC counts besides its queue (``Account.placed``): that is a rotation by bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trafficd.choice.compose import Pair
+from trafficd.choice.pairs import tokens_of
+from trafficd.choice.ranking import Judged, Ranking
+from trafficd.choice.request import Side
+from trafficd.choice.roster import Known
+from trafficd.choice.sides import side_capacity
+from trafficd.choice.snapshot import Role
+from trafficd.choice.spread import fraction, near_ties
+from trafficd.choice.view import Task
+from trafficd.choice.ways import readers_of
+
+SCAN = 64
+"""Candidates up to this many are all judged, named ones always."""
+REST = 0.1
+"""What the resources that are not the slowest count for: near-ties go to the engine with the least load in all."""
+SEQUENCE_S = 0.0005
+"""What a sequence that an engine runs counts for, seconds, where its speed is unknown."""
+MEMORY = 0.15
+"""What a byte lately placed counts for, against one in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a read passes an engine: of its node's storage NIC, and of its own NIC, per byte read."""
+
+    stored: float
+    copied: float
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """Soonest done, by NICs and GPU."""
+
+    name: str = "headroom"
+    memory: float = MEMORY
+
+    def pick(self, task: Task) -> Pair | None:
+        prefill = self._best(task, task.prefill, Role.PREFILL)
+        if prefill is None:
+            return None
+        return prefill, self._best(task, task.decode, Role.DECODE)
+
+    def _best(self, task: Task, candidates: tuple[Known, ...], role: Role) -> Known | None:
+        if len(candidates) <= 1:
+            return candidates[0] if candidates else None
+        part = _prefill_part(task) if role is Role.PREFILL else _decode_part(task)
+        named = task.request.prefill if role is Role.PREFILL else task.request.decode
+        if named or len(candidates) <= SCAN:
+            groups: dict[str, list[Known]] = {}
+            for known in candidates:
+                groups.setdefault(known.ref.node, []).append(known)
+            found = [judged for group in groups.values() for judged in self._judged(task, group, part)]
+            best = _pick(task, found, role)
+        else:
+            ranking = task.view.rankings.get(role)
+            if ranking is None:
+                ranking = task.view.rankings[role] = Ranking(candidates)
+            best = ranking.best(lambda group: min(self._judged(task, group, part), default=None), task.now)
+        return candidates[0] if best is None else best[3]
+
+    def _judged(self, task: Task, group: Sequence[Known], part: _Part) -> list[Judged]:
+        """What each engine of one node would take; those that cannot serve are left out."""
+        stored = self._stored(task, group[0], part.stored)
+        if stored is None:
+            return []
+        found: list[Judged] = []
+        for known in group:
+            copied = _copied(task, known, part.copied)
+            if copied is not None and _fits(task, known):
+                busy = _busy(known)
+                value = max(stored, copied, busy) + REST * (stored + copied + busy)
+                found.append((value, known.given, known.ref, known))
+        return found
+
+    def _stored(self, task: Task, known: Known, part: float) -> float | None:
+        """Seconds on the node's storage NIC; 0 where this side reads nothing, None where it must and cannot."""
+        if not part:
+            return 0.0
+        readers = readers_of(task, task.view.index.node_ids[known.ref.node])
+        if not readers:
+            return None
+        now, size = task.now, task.size * part
+        return min(
+            (r.account.outstanding(now) + self.memory * r.account.placed(now) + size) / r.account.available
+            for r in readers
+        )
+
+
+def _pick(task: Task, found: list[Judged], role: Role) -> Judged | None:
+    """The best; near-ties by the hash where nothing is reserved, so that callers do not all take the same."""
+    if not found:
+        return None
+    if task.request.reserve_s > 0:
+        return min(found)
+    near = near_ties([judged[0] for judged in found])
+    return found[near[int(fraction(task.key, role) * len(near))]]
+
+
+def prefill_share(task: Task) -> float:
+    """The part of reads that prefill nodes take where both sides may: that of the rates."""
+    abilities = task.request.abilities
+    if abilities.no_prefill_side:
+        return 0.0
+    if not abilities.read_on_decode_side or not task.decode:
+        return 1.0
+    prefill, decode = side_capacity(task.view, Side.PREFILL), side_capacity(task.view, Side.DECODE)
+    return prefill / ((prefill + decode) or 1.0)
+
+
+def _prefill_part(task: Task) -> _Part:
+    share = prefill_share(task)
+    through = task.view.settings.through_compute_nics
+    return _Part(share, 2.0 * share + (1 - share) if through else 1 - share)
+
+
+def _decode_part(task: Task) -> _Part:
+    share = prefill_share(task)
+    return _Part(1 - share, 2.0 if task.view.settings.through_compute_nics else 1 - share)
+
+
+def _copied(task: Task, known: Known, weight: float) -> float | None:
+    if not weight:
+        return 0.0
+    nic = task.view.own_nic(known)
+    if nic is None:
+        return None
+    account = task.view.accounts[nic]
+    return (account.outstanding(task.now) + task.size * weight) / account.available
+
+
+def _busy(known: Known) -> float:
+    """Seconds until its GPU is done with what it has; 0 where nobody said how fast it is."""
+    speed = known.engine.tokens_per_s
+    if speed:
+        return tokens_of(known) / speed
+    return SEQUENCE_S * ((known.engine.unfinished_sequences or 0) + known.assigned)
+
+
+def _fits(task: Task, known: Known) -> bool:
+    free = known.engine.free_hbm_bytes
+    return free is None or free >= task.size
