@@ -17,7 +17,8 @@ from lab.smpquery import padded, read_ports
 from trafficd_agent.driver import BusyError, ForeignError, GoneError, RefusedError
 from trafficd_agent.drivers.opensm import FabricPorts, OpensmDriver, OpensmOptions
 from trafficd_topology.diff import Disruption, Element, State, diff, disruption, ordered, render, state
-from trafficd_topology.qos.ib import IbOption, IbTable
+from trafficd_topology.qos.ib import IbFile, IbOption, IbTable
+from trafficd_topology.qos.ib_files import Partition, PathRule, partitions_text, qos_policy_text
 
 pytestmark = pytest.mark.ib
 
@@ -281,19 +282,30 @@ def test_a_broken_policy_file_is_named(laned: Rig) -> None:
     (laned.lab.directory / "qos-policy.conf").write_text(
         f"{LEVELS}qos-match-rules\nqos-match-rule\nqos-level-name: NOSUCH\nend-qos-match-rule\nend-qos-match-rules\n"
     )
+    laned.lab.hang_up()
     with pytest.raises(RefusedError, match=r"OpenSM refused a file it read again: .*ERR AC.*NOSUCH"):
         laned.apply(kv_weight(128))
 
 
-def test_options_of_one_port_type_that_override_ours_are_foreign(laned: Rig) -> None:
+def test_options_of_one_port_type_are_lanes_like_others(laned: Rig) -> None:
     with laned.lab.conf.open("a") as f:
-        f.write("qos_swe_vlarb_high 0:1\nqos_ca_vlarb_low (null)\n")
-    sentence = (
-        f"{laned.lab.conf} sets qos_swe_vlarb_high 0:1, which overrides the lanes on ports of that type"
+        f.write("qos_swe_vlarb_high 0:1\nqos_ca_vlarb_low (null)\nqos_ca_vlarb_high 1:1\n")
+    laned.lab.hang_up()
+    other = PAPER.replace(
+        "option/qos_high_limit", "option/qos_ca_vlarb_high IbOption(text='1:1')\noption/qos_high_limit"
     )
-    assert laned.driver.read("ib").foreign == (f"{sentence}: remove the line",)
-    with pytest.raises(ForeignError, match=re.escape(sentence)):
-        laned.apply(kv_weight(128))
+    other = other.replace(
+        "option/qos_vlarb_high",
+        "option/qos_swe_vlarb_high IbOption(text='0:1')\noption/qos_vlarb_high",
+    )
+    table = "vlarb_high/* IbTable(entries=(0, 192, 1, 192, 2, 0, 3, 192))"
+    other = other.replace(
+        table, "vlarb_high/* IbTable(entries=(0, 1))\nvlarb_high/ca IbTable(entries=(1, 1))"
+    )
+    assert laned.text() == other
+    laned.apply(paper())
+    assert laned.text() == PAPER
+    assert "qos_ca_vlarb_low (null)" in laned.lab.conf.read_text()
 
 
 def test_a_file_changed_meanwhile_is_not_overwritten(laned: Rig) -> None:
@@ -303,6 +315,99 @@ def test_a_file_changed_meanwhile_is_not_overwritten(laned: Rig) -> None:
         BusyError, match="qos_vlarb_low was changed to 0:192,1:192,2:32,3:192 by somebody else"
     ):
         laned.driver.write("ib", next(c for c in plan if c.kind == "option"))
+
+
+def test_an_edit_that_opensm_has_not_read_stops_the_apply_and_is_shown(laned: Rig) -> None:
+    before = laned.lab.conf.read_text()
+    laned.lab.conf.write_text(before + "subnet_timeout 17\n")
+    sentence = (
+        rf"{laned.lab.conf} was edited at .* UTC \(with 'subnet_timeout 17'\) and OpenSM \(pid \d+\) has not"
+    )
+    assert re.match(sentence, laned.driver.read("ib").foreign[0])
+    with pytest.raises(ForeignError, match=sentence):
+        laned.apply(kv_weight(128))
+    assert laned.lab.conf.read_text() == before + "subnet_timeout 17\n"
+    # An edit of our own lines is drift, not somebody's setting that waits for a signal.
+    laned.lab.conf.write_text(before.replace("2:64", "2:32"))
+    assert laned.driver.read("ib").foreign == ()
+    laned.apply(paper())
+    assert laned.text() == PAPER
+    # Signalled by whoever made it, it is in force.
+    laned.lab.conf.write_text(laned.lab.conf.read_text() + "subnet_timeout 17\n")
+    laned.lab.hang_up()
+    laned.apply(kv_weight(128))
+    assert laned.lab.conf.read_text().endswith("subnet_timeout 17\n")
+
+
+def test_without_a_log_that_tells_what_we_signalled_ourselves_is_in_force_for_the_next_agent(
+    laned: Rig,
+) -> None:
+    given = replace(laned.options, log="/dev/null")
+    with rig_on(laned.lab, given) as other:
+        assert other.driver.read("ib").foreign == ()
+        laned.lab.conf.write_text(laned.lab.conf.read_text() + "subnet_timeout 17\n")
+        assert "with 'subnet_timeout 17'" in other.driver.read("ib").foreign[0]
+
+
+FILES = (
+    Element(
+        "file",
+        "qos_policy",
+        IbFile(qos_policy_text([PathRule(2, pkey=2), PathRule(1, service_ids=(0x106, 0x107))], 0, 0)),
+    ),
+    Element("file", "partitions", IbFile(partitions_text([Partition("kv", 2, 2)]))),
+)
+
+
+def with_files() -> State:
+    return state([*paper(), *FILES])
+
+
+def test_policy_and_partition_files_are_written_answered_by_and_taken_back(rig: Rig) -> None:
+    as_found = rig.driver.read("ib").state
+    assert rig.apply(with_files()) is Disruption.HITLESS
+    seen = rig.driver.read("ib")
+    assert (render(seen.state), seen.unreadable) == (render(with_files()), {"high_limit"})
+    lids = [p.lid for p in read_ports(rig.lab, "Hca3")]
+    for pkey, sl in (("0x8002", "0x2"), ("0xffff", "0x0")):
+        answer = rig.lab.run("Hca3", "saquery", "PR", "--src-to-dst", f"{lids[0]}:{lids[-1]}", "--pkey", pkey)
+        assert re.search(r"^\s+sl\.+(\S+)$", answer, re.MULTILINE)[1] == sl  # type: ignore[index]
+    # Ports stay full members of the default partition, as they were without a partition file.
+    assert "0xffff 0x8002" in rig.lab.run("Hca3", "smpquery", "pkeys", str(lids[-1]))
+    rig.apply(as_found)
+    assert not (rig.lab.directory / "qos-policy.conf").exists()
+    assert not (rig.lab.directory / "partitions.conf").exists()
+    assert rig.driver.read("ib").state == as_found
+
+
+def test_a_policy_file_edited_by_hand_is_drift_and_wrong_answers_are_named(rig: Rig) -> None:
+    rig.apply(with_files())
+    path = rig.lab.directory / "qos-policy.conf"
+    text = path.read_text()
+    path.write_text(text.replace("pkey 0x0002 : 2", "pkey 0x0002 : 3"))
+    rig.lab.hang_up()
+    assert render(rig.driver.read("ib").state) != render(with_files())
+    assert rig.apply(with_files()) is Disruption.HITLESS
+    assert path.read_text() == text
+    # What OpenSM answers is asked: here it is told otherwise and the file put back behind its back.
+    path.write_text(text.replace("pkey 0x0002 : 2", "pkey 0x0002 : 3"))
+    rig.lab.hang_up()
+    path.write_text(text)
+    seen = [e for e in rig.driver.read("ib").state if e.kind == "path_sl"]
+    assert seen == [Element("path_sl", "pkey 0x0002", IbTable((3,)))]
+    assert rig.apply(with_files()) is Disruption.HITLESS
+    assert render(rig.driver.read("ib").state) == render(with_files())
+
+
+def test_a_policy_file_of_somebody_else_is_left_alone(rig: Rig) -> None:
+    path = rig.lab.directory / "qos-policy.conf"
+    path.write_text(LEVELS)
+    rig.lab.hang_up()
+    rig.apply(paper())
+    assert rig.text() == PAPER
+    with pytest.raises(ForeignError, match=f"{path} holds rules that are not ours"):
+        rig.apply(with_files())
+    assert (path.read_text(), rig.text()) == (LEVELS, PAPER)
 
 
 def test_a_failed_body_writes_nothing(laned: Rig) -> None:

@@ -1,21 +1,27 @@
 """Overwrites one port's table behind the subnet manager's back: ``smp_set.py LID ATTRIBUTE MODIFIER HEX``."""
 
-import ctypes
 import sys
 
-from trafficd_agent.drivers.opensm.mad import DATA_BYTES, MadPort, PortId, Target, port_id
+from trafficd_agent.drivers.opensm import mad
+from trafficd_agent.drivers.opensm.umad import UmadPort
+
+SET = 0x02
+METHOD_AT = mad.HEADER_BYTES + 3
 
 
-class WritingPort(MadPort):
+class WritingPort(UmadPort):
     """The agent only ever reads; this one sets."""
 
+    def _ends(self, query: mad.Query) -> tuple[bytes, bytes]:
+        head, _ = super()._ends(query)
+        start, size = mad.DATA_AT[query.management]
+        return head[:METHOD_AT] + bytes([SET]) + head[METHOD_AT + 1 :], b"\0" * (
+            start - 24
+        ) + query.data.ljust(size, b"\0")
+
     def set(self, lid: int, attribute: int, modifier: int, data: bytes) -> bool:
-        call = self._lib.smp_set_via
-        call.restype = ctypes.c_void_p
-        number = ctypes.c_uint
-        call.argtypes = (ctypes.c_void_p, ctypes.POINTER(PortId), number, number, number, ctypes.c_void_p)
-        buffer = ctypes.create_string_buffer(data.ljust(DATA_BYTES, b"\0"), DATA_BYTES)
-        return bool(call(buffer, ctypes.byref(port_id(Target(lid=lid))), attribute, modifier, 0, self._port))
+        query = mad.Query(mad.Target(lid=lid), attribute, modifier, mad.Management.SMP, data)
+        return isinstance(self.ask([query])[0], bytes)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Reading and writing opensm.conf: whole or not at all, with the owner and mode it had."""
+"""Reading and writing OpenSM's files: whole or not at all, with the owner and mode they had."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def read_conf(path: Path) -> str:
         raise _failure(path, "read", e) from e
 
 
+def read_beside(path: Path) -> str:
+    """The text of a file that need not be there: then it is empty. Raises DriverError."""
+    try:
+        return path.read_bytes().decode(_ENCODING)
+    except FileNotFoundError:
+        return ""
+    except OSError as e:
+        raise _failure(path, "read", e) from e
+
+
 def write_conf(path: Path, text: str) -> None:
     """Replace the file in one step, so that OpenSM reads the old or the new one. Raises DriverError."""
     try:
@@ -39,8 +49,21 @@ def write_conf(path: Path, text: str) -> None:
         raise _failure(path, "write", e) from e
 
 
-def _replace(path: Path, data: bytes) -> None:
-    was = path.stat()
+def write_beside(path: Path, text: str, like: Path) -> None:
+    """The same for a file that need not be there; a new one gets owner and mode of ``like``, an empty one goes."""
+    real = Path(os.path.realpath(path))
+    try:
+        if not text:
+            real.unlink(missing_ok=True)
+            _settle(real.parent)
+        else:
+            _replace(real, text.encode(_ENCODING), None if real.exists() else like)
+    except OSError as e:
+        raise _failure(path, "write", e) from e
+
+
+def _replace(path: Path, data: bytes, like: Path | None = None) -> None:
+    was = (like or path).stat()
     fresh = path.with_name(f".{path.name}.trafficd")
     try:
         with fresh.open("wb") as f:
@@ -52,7 +75,12 @@ def _replace(path: Path, data: bytes) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """The names in a folder are on disk."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

@@ -1,4 +1,4 @@
-"""InfiniBand lanes through OpenSM: options into opensm.conf, SIGHUP, and every port read back by SMP.
+"""InfiniBand lanes through OpenSM: files and SIGHUP, and every port read back by SMP.
 
 OpenSM owns VLArb and SL2VL of all ports, so the scope is a whole fabric. It takes any nonsense silently and
 does not see a table that somebody else overwrote: values are checked before, and ports are read after.
@@ -6,22 +6,27 @@ does not see a table that somebody else overwrote: values are checked before, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trafficd_agent.driver import Capability, DriverError, Observation, UnsupportedError
-from trafficd_agent.drivers.opensm import tables
-from trafficd_agent.drivers.opensm.commit import commit, foreign
-from trafficd_agent.drivers.opensm.conf import read_conf, writable
+from trafficd_agent.drivers.opensm import pathcheck, tables
+from trafficd_agent.drivers.opensm.commit import commit, commit_files, log_of
+from trafficd_agent.drivers.opensm.conf import writable
+from trafficd_agent.drivers.opensm.manager import STANDBY
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.process import find
+from trafficd_agent.drivers.opensm.running import unapplied
 from trafficd_agent.drivers.opensm.smp import Smp
+from trafficd_agent.drivers.opensm.survey import Survey
+from trafficd_agent.drivers.opensm.texts import Texts, read_texts, text_elements
 from trafficd_topology.diff import Change, Element, Steps, state
-from trafficd_topology.model import DriverOffer, FabricInventory, ScopeKind
-from trafficd_topology.parsers.opensm_conf import MANAGED, parse_conf
-from trafficd_topology.qos.ib import IbOption
+from trafficd_topology.model import DriverOffer, FabricInventory, FabricSetting, ScopeKind
+from trafficd_topology.parsers.opensm_conf import INFORMING
+from trafficd_topology.qos.kinds import IB_TABLES
 from trafficd_topology.qos.steps import IB_STEPS
 
 STEPS: Steps = IB_STEPS
@@ -38,9 +43,27 @@ class FabricPorts:
 
 @dataclass(slots=True)
 class _Fabric:
+    """``whole``: SL2VL of every pair is read next; else that of one pair for each out port, of ``turn``."""
+
     options: OpensmOptions
     smp: Smp
     pending: list[Change] | None = None
+    whole: bool = True
+    whole_at: float = 0.0
+    turn: int = 0
+    identity: str = ""
+
+    def look(self, identity: str) -> Survey:
+        """Read the subnet, every pair of it where that is due. Raises DriverError."""
+        due = time.monotonic() - self.whole_at >= self.options.full_sweep_seconds
+        if self.whole or due or identity != self.identity:
+            began = time.monotonic()
+            survey = self.smp.survey()
+            self.whole_at, self.identity = began, identity
+        else:
+            self.turn += 1
+            survey = self.smp.survey(self.turn)
+        return survey
 
 
 class OpensmDriver:
@@ -76,14 +99,20 @@ class OpensmDriver:
         return Capability(supported=True)
 
     def fabrics(self) -> Iterator[FabricInventory]:
-        """Every fabric, with its ports where they can be counted, and whether this driver can serve it."""
-        for scope in self._fabrics:
+        """Every fabric, with what its ports can hold where that can be read, and whether this driver can serve it."""
+        for scope, fabric in self._fabrics.items():
             can = self.probe(scope)
+            offers = (DriverOffer(self.name, can.supported, can.reason),)
             try:
-                count = self.fabric_ports(scope).count
+                survey = fabric.smp.ports()
+                options = read_texts(Path(fabric.options.conf)).options
             except DriverError:
-                count = None
-            yield FabricInventory(scope, count, (DriverOffer(self.name, can.supported, can.reason),))
+                yield FabricInventory(scope, None, offers)
+                continue
+            settings = tuple(FabricSetting(k, options[k]) for k in INFORMING if k in options)
+            yield FabricInventory(
+                scope, len(survey.ports), offers, tuple(tables.port_types(survey)), settings
+            )
 
     def fabric_ports(self, scope: str) -> FabricPorts:
         """What the subnet manager serves. Raises DriverError."""
@@ -93,27 +122,27 @@ class OpensmDriver:
         return FabricPorts(len(survey.ports), least, most)
 
     def read(self, scope: str) -> Observation:
-        """Options from opensm.conf, tables from every port with a link, all switch port pairs included.
+        """What is ours in OpenSM's files, and tables from every port with a link.
 
-        With ``qos`` off OpenSM programs no tables: what ports hold then is nobody's, and not part of the state.
+        SL2VL of switches is read of every pair of ports where any was found different, may have changed, or was not
+        read for long; else of a sample that is another one each time. Beside a standby the files alone are read. With
+        ``qos`` off OpenSM programs no tables: what ports hold then is nobody's, and not part of the state.
         """
         fabric = self._fabric(scope)
         process = find(fabric.options)
-        options = parse_conf(read_conf(Path(fabric.options.conf)))
-        survey = fabric.smp.survey()
-        elements = [Element("option", k, IbOption(options[k])) for k in MANAGED if k in options]
-        if options.get("qos") == "TRUE":
-            elements += tables.table_elements(survey)
-            elements += tables.high_limit_elements(survey, options)
+        texts = read_texts(Path(fabric.options.conf))
+        foreign = unapplied(texts, process, log_of(fabric.options, process, texts.options))
+        if _is_standby(fabric):
+            mine = state(text_elements(texts))
+            return Observation(mine, foreign, frozenset(IB_TABLES), f"{process.identity} standby")
+        survey = fabric.look(process.identity)
+        elements = [*text_elements(texts)]
         unreadable = {s.name for s in survey.silent}
-        if tables.high_limit_hidden(survey, options):
+        if texts.options.get("qos") == "TRUE":
+            elements += _tables(fabric, texts, survey, unreadable)
+        if tables.high_limit_hidden(survey, texts.options):
             unreadable.add(tables.HIGH_LIMIT)
-        return Observation(
-            state(elements),
-            foreign(Path(fabric.options.conf), options),
-            frozenset(unreadable),
-            process.identity,
-        )
+        return Observation(state(elements), foreign, frozenset(unreadable), f"{process.identity} master")
 
     def write(self, scope: str, change: Change) -> None:
         """Note a change for the end of the batch; outside a batch, carry it out."""
@@ -134,7 +163,10 @@ class OpensmDriver:
             changes = tuple(fabric.pending)
         finally:
             fabric.pending = None
-        if changes:
+        if changes and _is_standby(fabric):
+            commit_files(fabric.options, changes)
+        elif changes:
+            fabric.whole = fabric.whole or tables.switch_pairs(changes)
             commit(fabric.options, fabric.smp, changes)
 
     def _fabric(self, scope: str) -> _Fabric:
@@ -144,3 +176,20 @@ class OpensmDriver:
                 f"this agent serves no fabric {scope}: name it in the agent's configuration on the host of its subnet manager"
             )
         return fabric
+
+
+def _is_standby(fabric: _Fabric) -> bool:
+    """Whether the subnet manager at our port waits for another one to fail."""
+    return fabric.smp.manager().local_state == STANDBY
+
+
+def _tables(fabric: _Fabric, texts: Texts, survey: Survey, unreadable: set[str]) -> Iterator[Element]:
+    found = list(tables.table_elements(survey))
+    fabric.whole = any(e.kind == "sl2vl" and "-" in e.key for e in found)
+    yield from found
+    yield from tables.high_limit_elements(survey, texts.options)
+    yield from tables.op_vls_elements(survey, texts.options)
+    asked = pathcheck.samples(texts.our_policy, texts.partitions, survey.ports, fabric.options.path_samples)
+    sls = fabric.smp.sls(s.ask for s in asked)
+    yield from pathcheck.wrong(asked, sls)
+    unreadable.update(pathcheck.unanswered(asked, sls))

@@ -23,6 +23,13 @@ class OpensmOptions:
     """0: the first active one."""
     helper_env: tuple[str, ...] = ()
     """``NAME=value`` words for the process that sends packets, such as LD_PRELOAD of a simulator's library."""
+    packets_in_flight: int = 8
+    """Questions on the wire at once; they go to different nodes where they can."""
+    full_sweep_seconds: float = 300.0
+    """How often SL2VL of every pair of ports of every switch is read. In between, one pair for each out port is, another
+    one each time; all else is read each time."""
+    path_samples: int = 2
+    """How many pairs of ports are asked for the SL of each class."""
     answer_seconds: float = 30.0
     """How long one reading of the whole subnet may take."""
     sweep_seconds: float = 30.0

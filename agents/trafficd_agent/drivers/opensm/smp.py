@@ -8,15 +8,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import IO
+from typing import IO, TypeVar
 
 from trafficd_agent.driver import BusyError, PermissionMissingError, UnsupportedError
+from trafficd_agent.drivers.opensm.manager import Manager, PathAsk, decode_manager, decode_sl, encode_path
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.survey import Survey, decode, gather
 
 _HELPER = "trafficd_agent.drivers.opensm.smp_helper"
 _CHUNK = 1 << 16
+T = TypeVar("T")
 
 
 class Smp:
@@ -28,33 +31,46 @@ class Smp:
         # What the library warns of; cut before every question, so that it never grows.
         self._warnings: IO[bytes] | None = None
 
-    def survey(self) -> Survey:
-        """All ports and their tables. Raises DriverError."""
-        return self._records("survey")
+    def survey(self, turn: int | None = None) -> Survey:
+        """All ports and their tables. Raises DriverError.
+
+        With a ``turn`` only one SL2VL for each out port of a switch, another one in each turn.
+        """
+        return self._records("survey all" if turn is None else f"survey one {turn}")
 
     def ports(self) -> Survey:
         """All ports, without their tables: a small part of the packets. Raises DriverError."""
         return self._records("ports")
 
-    def _records(self, word: str) -> Survey:
-        lines = self._ask(word)
-        try:
-            survey = gather(map(decode, lines))
-        except (ValueError, TypeError) as e:
-            raise BusyError(
-                f"the SMP helper answered with something else than records ({e}): try again"
-            ) from e
+    def _records(self, question: str) -> Survey:
+        survey = gather(self._decoded(decode, question))
         if not survey.ports:
             raise BusyError(f"fabric {self._options.fabric}: the local InfiniBand port has no link: cable it")
         return survey
+
+    def manager(self) -> Manager:
+        """The master subnet manager, and the one at the local port. Raises DriverError when no packet can be sent."""
+        return self._decoded(decode_manager, "manager")[0]
 
     def activity(self) -> int | None:
         """How many packets the master subnet manager has sent so far; None when it does not answer.
 
         Raises DriverError when no packet can be sent at all.
         """
-        count = "".join(self._ask("activity")).removeprefix("activity ")
-        return int(count) if count.isdigit() else None
+        return self.manager().sent
+
+    def sls(self, asks: Iterable[PathAsk]) -> list[int | None]:
+        """The SL that the subnet manager gives each path; None where it gives none. Raises DriverError."""
+        words = [encode_path(a) for a in asks]
+        return self._decoded(decode_sl, " ".join(["paths", *words])) if words else []
+
+    def _decoded(self, decode_line: Callable[[str], T], question: str) -> list[T]:
+        try:
+            return [decode_line(line) for line in self._ask(question)]
+        except (ValueError, TypeError) as e:
+            raise BusyError(
+                f"the SMP helper answered with something else than records ({e}): try again"
+            ) from e
 
     def close(self) -> None:
         """End the helper, by the end of its input: a killed client keeps its seat in some umad servers."""
@@ -82,7 +98,7 @@ class Smp:
         o = self._options
         self._warnings = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - lives as long as the helper
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _HELPER, o.device or "", str(o.device_port)],
+            [sys.executable, "-m", _HELPER, o.device or "", str(o.device_port), str(o.packets_in_flight)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._warnings,

@@ -1,9 +1,9 @@
-"""A process that sends subnet management packets and tells what came back: ``python -m ... [DEVICE PORT]``.
+"""A process that sends management datagrams and tells what came back: ``python -m ... [DEVICE PORT IN_FLIGHT]``.
 
-It reads one word a line from its standard input and answers in lines that end with ``end``: ``survey`` (the
-records of the module ``survey``), ``ports`` (the same without tables), ``activity`` (``activity N``, or ``-`` when
-the subnet manager is silent). A line ``error TEXT`` says what went wrong, for an operator. It ends when its input
-does. A library that hangs or crashes takes down this process only.
+It reads one question a line from its standard input and answers in lines that end with ``end``: ``ports`` (the records
+of the module ``survey``, without tables), ``survey all`` and ``survey one TURN`` (with tables; SL2VL of every pair of a
+switch, or of one pair for each out port), ``manager`` and ``paths`` (the records of the module ``manager``). A line ``error TEXT`` says what went wrong, for an operator. It ends when its input does. A library that hangs or crashes
+takes down this process only.
 """
 
 from __future__ import annotations
@@ -11,36 +11,44 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from trafficd_agent.drivers.opensm.mad import MadPort, NoAnswerError, OpenError
+from trafficd_agent.drivers.opensm.manager import (
+    ask_manager,
+    ask_paths,
+    decode_path,
+    encode_manager,
+    encode_sl,
+)
 from trafficd_agent.drivers.opensm.survey import encode
-from trafficd_agent.drivers.opensm.walk import sm_activity, walk
+from trafficd_agent.drivers.opensm.umad import IN_FLIGHT, OpenError, UmadPort
+from trafficd_agent.drivers.opensm.walk import every_pair, one_pair, walk
 
 
-def _activity(port: MadPort) -> str:
-    try:
-        return f"activity {sm_activity(port)}"
-    except NoAnswerError:
-        return "activity -"
-
-
-def _answer(port: MadPort, word: str) -> Iterator[str]:
-    if word in {"survey", "ports"}:
-        yield from map(encode, walk(port, tables=word == "survey"))
-    elif word == "activity":
-        yield _activity(port)
-    else:
-        yield f"error unknown word {word!r}"
+def _answer(port: UmadPort, words: list[str]) -> Iterator[str]:
+    match words:
+        case ["ports"]:
+            yield from map(encode, walk(port))
+        case ["survey", "all"]:
+            yield from map(encode, walk(port, every_pair))
+        case ["survey", "one", turn]:
+            yield from map(encode, walk(port, one_pair(int(turn))))
+        case ["manager"]:
+            yield encode_manager(ask_manager(port))
+        case ["paths", *queries]:
+            yield from map(encode_sl, ask_paths(port, [decode_path(q) for q in queries]))
+        case _:
+            yield f"error unknown question {' '.join(words)!r}"
 
 
 def main() -> int:
-    """Serve until the input ends. A device that cannot be opened is tried again at the next word."""
-    device, number = sys.argv[1:3] if len(sys.argv) > 2 else ("", "0")
-    port: MadPort | None = None
+    """Serve until the input ends. A device that cannot be opened is tried again at the next question."""
+    device, number, in_flight = sys.argv[1:4] if len(sys.argv) > 3 else ("", "0", str(IN_FLIGHT))
+    port: UmadPort | None = None
     for line in sys.stdin:
         try:
-            port = port or MadPort(device, int(number))
-            sys.stdout.writelines(f"{text}\n" for text in _answer(port, line.strip()))
-        except OpenError as e:
+            port = port or UmadPort(device, int(number), int(in_flight))
+            port.forgive()
+            sys.stdout.writelines(f"{text}\n" for text in _answer(port, line.split()))
+        except (OpenError, OSError) as e:
             sys.stdout.write(f"error {e}\n")
         sys.stdout.write("end\n")
         sys.stdout.flush()

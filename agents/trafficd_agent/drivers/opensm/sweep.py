@@ -65,6 +65,34 @@ def swept(lines: list[str], start: LogMark) -> bool:
     return any(line.endswith("SUBNET UP") and _stamp(line) >= start.stamp for line in lines)
 
 
+TAIL_BYTES = 1 << 20
+
+
+def last_sweep(path: Path | None) -> float:
+    """When the last sweep that the log tells of ended, seconds since the Unix epoch; 0 when it tells of none."""
+    try:
+        with (path or Path()).open("rb") as f:
+            f.seek(max(0, os.fstat(f.fileno()).st_size - TAIL_BYTES))
+            lines = f.read().decode(errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    ends = (_stamp(line) for line in reversed(lines) if line.endswith("SUBNET UP"))
+    stamp = next((s for s in ends if s), None)
+    return 0.0 if stamp is None else _seconds(stamp)
+
+
+def _seconds(stamp: tuple[int, ...]) -> float:
+    """A stamp has no year: it is of the last twelve months."""
+    now = time.time()
+    month, day, hour, minute, second, micro = stamp
+    year = time.localtime(now).tm_year
+    for y in (year, year - 1):
+        at = time.mktime((y, month, day, hour, minute, second, 0, 0, -1)) + micro / 1e6
+        if at <= now + 86400:
+            return at
+    return 0.0
+
+
 def _stamp(line: str) -> tuple[int, ...]:
     found = _STAMP.match(line)
     if found is None or found[1] not in _MONTHS:

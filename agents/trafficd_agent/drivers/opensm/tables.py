@@ -3,68 +3,141 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from trafficd_agent.drivers.opensm.survey import Port, Survey
+from trafficd_agent.drivers.opensm.survey import PORT_TYPE, SWITCH, Port, Survey, Table
 from trafficd_topology.diff import Change, Element
+from trafficd_topology.model import FabricPortType, Problem
 from trafficd_topology.parsers.opensm_conf import (
+    MANAGED,
     Limits,
+    check_options,
+    is_unset,
     parse_sl2vl,
     parse_vlarb,
     sl2vl_text,
     vlarb_text,
 )
-from trafficd_topology.qos.ib import IbTable, canonical
+from trafficd_topology.qos.ib import EVERY_PORT, IbTable, canonical
 from trafficd_topology.qos.vlarb import OPERATIONAL_VLS
 
-OPTION_OF = {"vlarb_high": "qos_vlarb_high", "vlarb_low": "qos_vlarb_low", "sl2vl": "qos_sl2vl"}
-"""Kind of table -> the option that OpenSM makes it from."""
-
+KINDS = ("vlarb_high", "vlarb_low", "sl2vl")
+"""Tables that OpenSM makes from options."""
 _VLS = {code: vls for vls, code in OPERATIONAL_VLS.items()}
+_MTU_BYTES = {1: 256, 2: 512, 3: 1024, 4: 2048, 5: 4096}
 
-EVERY = "*"
 HIGH_LIMIT = "high_limit"
-HIGH_LIMIT_OPTION = "qos_high_limit"
+OP_VLS = "op_vls"
+_TYPES = tuple(PORT_TYPE.values())
 
-Tables = Mapping[str, tuple[int, ...]]
+Tables = Mapping[tuple[str, str], tuple[int, ...]]
+"""(kind, type of port) -> entries."""
+
+
+def option_key(kind: str, port_type: str = EVERY_PORT) -> str:
+    """The option that OpenSM makes this table from."""
+    return f"qos_{kind}" if port_type == EVERY_PORT else f"qos_{port_type}_{kind}"
+
+
+def option_in_force(options: Mapping[str, str], name: str, port_type: str) -> tuple[str, str]:
+    """Which option counts for ports of a type, and its text: their own, or that of all ports.
+
+    ``name`` is what follows ``qos_``.
+    """
+    own = f"qos_{port_type}_{name}"
+    key = own if own in options and not is_unset(own, options[own]) else f"qos_{name}"
+    return key, options.get(key, "")
 
 
 def table_elements(survey: Survey) -> Iterator[Element]:
-    """Per kind what most ports hold, and each port that holds something else."""
-    for kind in OPTION_OF:
-        tables = [t for t in survey.tables if t.kind == kind]
-        if not tables:
-            continue
-        counts = Counter(t.entries for t in tables)
-        common = min(counts, key=lambda entries: (-counts[entries], entries))
-        yield Element(kind, EVERY, IbTable(common))
-        yield from (Element(kind, t.place, IbTable(t.entries)) for t in tables if t.entries != common)
+    """Per kind what most ports of a type hold, and each port that holds something else.
+
+    ``*`` is what switch ports hold (without switches: all ports); another type stands there only where it differs.
+    """
+    types = {(p.guid, p.number): p.type for p in survey.ports}
+    for kind in KINDS:
+        by_type: dict[int, list[Table]] = {}
+        for t in survey.tables:
+            if t.kind == kind:
+                by_type.setdefault(types[t.guid, t.port], []).append(t)
+        yield from _of_kind(kind, by_type)
+
+
+def _of_kind(kind: str, by_type: Mapping[int, list[Table]]) -> Iterator[Element]:
+    every = _most(by_type.get(SWITCH) or [t for found in by_type.values() for t in found])
+    if every is None:
+        return
+    yield Element(kind, EVERY_PORT, IbTable(every))
+    for node_type, found in by_type.items():
+        most = _most(found)
+        if most is not None and most != every:
+            yield Element(kind, PORT_TYPE[node_type], IbTable(most))
+        odd = (t for t in found if t.entries != most)
+        yield from (Element(kind, place, IbTable(t.entries)) for t in odd for place in t.places)
+
+
+def _most(found: Iterable[Table]) -> tuple[int, ...] | None:
+    """The entries that most of them hold; of two that are as many the smaller."""
+    counts: Counter[tuple[int, ...]] = Counter()
+    for t in found:
+        counts[t.entries] += len(t.places)
+    return min(counts, key=lambda entries: (-counts[entries], entries), default=None)
 
 
 def high_limit_hidden(survey: Survey, options: Mapping[str, str]) -> bool:
     """Whether ports say 0 throughout though the file says otherwise: such devices do not tell their limit."""
-    text = options.get(HIGH_LIMIT_OPTION, "0")
-    return text.isdigit() and int(text) > 0 and not any(p.high_limit for p in survey.ports)
+    told = (_limit(options, t) for t in _TYPES)
+    return any(limit for limit in told) and not any(p.high_limit for p in survey.ports)
+
+
+def _limit(options: Mapping[str, str], port_type: str) -> int | None:
+    text = option_in_force(options, HIGH_LIMIT, port_type)[1]
+    return int(text) if text.isdigit() else None
 
 
 def high_limit_elements(survey: Survey, options: Mapping[str, str]) -> Iterator[Element]:
     """Each port whose VLHighLimit is not what the file says."""
-    text = options.get(HIGH_LIMIT_OPTION, "")
-    if not text.isdigit() or high_limit_hidden(survey, options):
+    if high_limit_hidden(survey, options):
         return
+    wanted = {t: _limit(options, name) for t, name in PORT_TYPE.items()}
     for port in survey.ports:
-        if port.vl_cap > 1 and port.high_limit != int(text):
+        if port.vl_cap > 1 and wanted[port.type] not in {None, port.high_limit}:
             yield Element(HIGH_LIMIT, port.name, IbTable((port.high_limit,)))
 
 
-def limits(ports: tuple[Port, ...], max_op_vls: str | None) -> Limits:
+def op_vls_elements(survey: Survey, options: Mapping[str, str]) -> Iterator[Element]:
+    """Each port that runs fewer VLs than ``max_op_vls`` says."""
+    text = options.get("max_op_vls", "")
+    if text.isdigit():
+        low = (p for p in survey.ports if p.op_vls < int(text))
+        yield from (Element(OP_VLS, p.name, IbTable((p.op_vls,))) for p in low)
+
+
+def port_types(survey: Survey) -> Iterator[FabricPortType]:
+    """What the ports of each type can hold."""
+    for node_type, name in PORT_TYPE.items():
+        ports = [p for p in survey.ports if p.type == node_type]
+        if ports:
+            yield FabricPortType(
+                type=name,
+                ports=len(ports),
+                vls=min(_VLS.get(p.vl_cap, 1) for p in ports),
+                operational_vls=min(_VLS.get(p.op_vls, 1) for p in ports),
+                high_entries=min(p.high_entries for p in ports),
+                low_entries=min(p.low_entries for p in ports),
+                mtu_bytes=min(_MTU_BYTES.get(p.mtu, 0) for p in ports),
+            )
+
+
+def limits(ports: Iterable[Port], max_op_vls: str | None) -> Limits:
     """What the narrowest port can hold; with ``max_op_vls`` (a code), as it will be once that is in force."""
     cap = int(max_op_vls) if max_op_vls is not None and max_op_vls.isdigit() else None
-    codes = [p.op_vls if cap is None else min(p.vl_cap, cap) for p in ports]
+    among = tuple(ports)
+    codes = [p.op_vls if cap is None else min(p.vl_cap, cap) for p in among]
     return Limits(
         min((_VLS.get(c, 1) for c in codes), default=1),
-        min((p.high_entries for p in ports), default=0),
-        min((p.low_entries for p in ports), default=0),
+        min((p.high_entries for p in among), default=0),
+        min((p.low_entries for p in among), default=0),
     )
 
 
@@ -79,26 +152,45 @@ def table_text(kind: str, entries: tuple[int, ...]) -> str:
 
 
 def wanted_tables(changes: tuple[Change, ...], options: Mapping[str, str]) -> Tables:
-    """What every port must hold after these changes: as asked, else as the options say."""
-    wanted: dict[str, tuple[int, ...]] = {}
-    for kind, key in OPTION_OF.items():
-        if not any(c.kind == kind for c in changes):
-            continue
-        asked = next((c.new for c in changes if c.kind == kind and c.key == EVERY), None)
-        if isinstance(asked, IbTable):
-            wanted[kind] = asked.entries if kind == "sl2vl" else canonical(asked.entries)
-        elif (entries := parse_table(kind, options.get(key, ""))) is not None:
-            wanted[kind] = entries
+    """What every port must hold after these changes, of the kinds that change: as asked, else as the options say."""
+    wanted: dict[tuple[str, str], tuple[int, ...]] = {}
+    for kind in KINDS:
+        asked = {c.key: c.new for c in changes if c.kind == kind}
+        for port_type in _TYPES if asked else ():
+            key, text = option_in_force(options, kind, port_type)
+            said = asked.get(port_type if key == option_key(kind, port_type) else EVERY_PORT)
+            if isinstance(said, IbTable):
+                wanted[kind, port_type] = said.entries if kind == "sl2vl" else canonical(said.entries)
+            elif (entries := parse_table(kind, text)) is not None:
+                wanted[kind, port_type] = entries
     return wanted
 
 
-def differing(survey: Survey, wanted: Tables) -> dict[str, str]:
-    """Kind of table -> one port that holds another one than wanted."""
-    found: dict[str, str] = {}
+def differing(survey: Survey, wanted: Tables) -> dict[tuple[str, str], str]:
+    """(kind, type of port) -> one port that holds another table than wanted."""
+    types = {(p.guid, p.number): PORT_TYPE[p.type] for p in survey.ports}
+    found: dict[tuple[str, str], str] = {}
     for t in survey.tables:
-        if t.kind in wanted and t.entries != wanted[t.kind]:
-            found.setdefault(t.kind, t.place)
+        key = (t.kind, types[t.guid, t.port])
+        if key in wanted and t.entries != wanted[key]:
+            found.setdefault(key, t.places[0])
     return found
+
+
+def problems(
+    ports: tuple[Port, ...], tested: Mapping[str, str], max_op_vls: str | None
+) -> tuple[Problem, ...]:
+    """What is wrong with these options on the ports that they are for; ``max_op_vls`` as for ``limits``."""
+    found: list[Problem] = []
+    for port_type in (EVERY_PORT, *_TYPES):
+        prefix = f"qos_{port_type}_"
+        mine = {k: v for k, v in tested.items() if k.startswith(prefix)}
+        if port_type == EVERY_PORT:
+            mine = {k: v for k, v in tested.items() if k in MANAGED}
+        among = [p for p in ports if port_type in {EVERY_PORT, PORT_TYPE[p.type]}]
+        if mine and among:
+            found += check_options(mine, limits(among, max_op_vls))
+    return tuple(found)
 
 
 def detour(kind: str, entries: tuple[int, ...], vls: int) -> tuple[int, ...]:
@@ -117,6 +209,10 @@ def detour(kind: str, entries: tuple[int, ...], vls: int) -> tuple[int, ...]:
     return tuple(changed)
 
 
-def detours(kinds: Mapping[str, str], wanted: Tables, vls: int) -> dict[str, str]:
-    """Option -> text of the harmless tables for these kinds."""
-    return {OPTION_OF[k]: table_text(k, detour(k, wanted[k], vls)) for k in kinds}
+def switch_pairs(changes: Iterable[Change]) -> bool:
+    """Whether SL2VL of switches may change, which only a reading of every pair proves."""
+    options = {"qos", "max_op_vls", "qos_max_vls", "qos_sl2vl", "qos_swe_sl2vl", "qos_swe_max_vls"}
+    return any(
+        c.key in options if c.kind == "option" else c.kind == "sl2vl" and c.key not in {"ca", "rtr"}
+        for c in changes
+    )

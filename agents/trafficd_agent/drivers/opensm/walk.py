@@ -1,145 +1,257 @@
-"""Finds every port of a subnet from the local one, and reads its tables: pure over a function that sends one SMP.
+"""Finds every port of a subnet from the local one, and reads its tables: pure over something that asks SMPs.
 
-Source: IBA 1.4 sections 14.2.5.3 (NodeInfo), 14.2.5.6 (PortInfo), 14.2.5.8 (SLtoVLMappingTable), 14.2.5.9
-(VLArbitrationTable) and 14.2.5.13 (SMInfo). Nodes are found along directed routes; tables are read by LID, which
-switches forward in hardware, or along the route where there is no LID yet. Nothing is ever set.
+Source: IBA 1.4 sections 14.2.5.2 (NodeDescription), 14.2.5.3 (NodeInfo), 14.2.5.6 (PortInfo), 14.2.5.8
+(SLtoVLMappingTable), 14.2.5.9 (VLArbitrationTable) and 14.2.5.13 (SMInfo). Nodes are found along directed routes, level
+by level; tables are read by LID, which switches forward in hardware, or along the route where there is no LID yet.
+Questions go out many at a time, one after the other to different nodes where that is possible. Nothing is ever set.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import TypeVar
 
-from trafficd_agent.drivers.opensm.mad import MAX_HOPS, Attribute, NoAnswerError, Target
-from trafficd_agent.drivers.opensm.survey import Port, Record, Silent, Table
+from trafficd_agent.drivers.opensm.mad import MAX_HOPS, Answer, Asker, Attribute, Query, Silence, Target
+from trafficd_agent.drivers.opensm.survey import SWITCH, Link, Node, Port, Record, Silent, Table
 from trafficd_topology.qos.ib import canonical
 
-SWITCH = 2
 LINK_DOWN = 1
 ENTRIES_PER_BLOCK = 32
 FIRST_BLOCK = {"vlarb_low": 1, "vlarb_high": 3}
+BATCH = 4096
+"""Questions that are held in memory at once."""
+
+T = TypeVar("T")
+Pairs = Callable[[int, int], Iterable[int]]
+"""(ports of the switch, out port) -> the in ports whose SL2VL is read."""
 
 
-class Sender(Protocol):
-    """Sends one SubnGet and waits for the answer. Raises NoAnswerError."""
+def every_pair(ports: int, _: int) -> Iterable[int]:
+    """All of a switch, port 0 included."""
+    return range(ports + 1)
 
-    def get(self, target: Target, attribute: Attribute, modifier: int) -> bytes: ...
+
+def one_pair(turn: int) -> Pairs:
+    """One in port for each out port, another one in each turn: all of them in as many turns as the switch has ports."""
+    return lambda ports, out: ((turn + out) % (ports + 1),)
+
+
+def no_pair(_ports: int, _out: int) -> Iterable[int]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
-    guid: int
-    is_switch: bool
-    ports: int
-    arrived: int
-    """The port through which this answer came."""
-    path: tuple[int, ...]
-    lid: int = 0
-    """Of a switch's port 0, which answers for all its ports."""
+class _Step:
+    """A route, and the port that its last hop leaves from (guid 0 at the start)."""
 
-    def numbers(self) -> range:
+    path: tuple[int, ...]
+    guid: int = 0
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """A node, and how: the route to it, and its port at the end of it."""
+
+    node: Node
+    path: tuple[int, ...]
+    arrived: int
+    port_guid: int
+
+    @property
+    def is_switch(self) -> bool:
+        return self.node.type == SWITCH
+
+    def numbers(self) -> Iterable[int]:
         """The ports to look at: a switch answers for all its own, an adapter for the one asked."""
-        return range(1, self.ports + 1) if self.is_switch else range(self.arrived, self.arrived + 1)
+        return range(1, self.node.ports + 1) if self.is_switch else (self.arrived,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """A port with a link, where to ask for its tables, and how many ports its node has."""
+
+    port: Port
+    target: Target
+    ports: int
 
 
 def _number(data: bytes, start: int, size: int) -> int:
     return int.from_bytes(data[start : start + size], "big")
 
 
-def _node(sender: Sender, path: tuple[int, ...]) -> _Node:
-    info = sender.get(Target(path=path), Attribute.NODE_INFO, 0)
-    is_switch = info[2] == SWITCH
-    lid = 0
-    if is_switch:
-        lid = _number(sender.get(Target(path=path), Attribute.PORT_INFO, 0), 16, 2)
-    return _Node(_number(info, 12, 8), is_switch, info[3], info[36], path, lid)
+def walk(asker: Asker, pairs: Pairs | None = None) -> Iterator[Record]:
+    """Every node and port with a link, and what did not answer on the way; with ``pairs`` their tables as well."""
+    seats: list[_Seat] = []
+    level, seen = [_Step(())], set[tuple[int, int]]()
+    while level:
+        reached: list[_Reached] = []
+        yield from _nodes(asker, level, seen, reached)
+        level = []
+        yield from _ports(asker, reached, seats, level)
+    if pairs is not None:
+        yield from _arbitration(asker, seats)
+        yield from _maps(asker, seats, pairs)
 
 
-def _port(sender: Sender, node: _Node, number: int) -> Port | None:
-    """The port, or None when it has no link."""
-    info = sender.get(Target(path=node.path), Attribute.PORT_INFO, number)
-    if info[32] & 0xF <= LINK_DOWN:
-        return None
-    lid = node.lid or _number(info, 16, 2)
-    return Port(node.guid, number, lid, info[37] >> 4, info[43] >> 4, info[39], info[40], info[38])
-
-
-def walk(sender: Sender, *, tables: bool) -> Iterator[Record]:
-    """Every port with a link, each followed by its ``tables``, and everything that did not answer on the way."""
-    queue: deque[tuple[int, ...]] = deque([()])
-    seen: set[tuple[int, int]] = set()
-    while queue:
-        path = queue.popleft()
-        try:
-            node = _node(sender, path)
-        except NoAnswerError:
-            yield Silent(0, path[-1] if path else 0, f"the node at the end of route {_route(path)}")
+def _nodes(
+    asker: Asker, level: list[_Step], seen: set[tuple[int, int]], reached: list[_Reached]
+) -> Iterator[Record]:
+    """The nodes at the ends of these routes that were not seen yet."""
+    answers = asker.ask([Query(Target(path=s.path), Attribute.NODE_INFO) for s in level])
+    fresh: list[tuple[_Step, bytes]] = []
+    for step, info in zip(level, answers, strict=True):
+        if isinstance(info, Silence):
+            yield Silent(step.guid, step.port, "the node behind the link" if step.path else "the local port")
             continue
-        mark = (node.guid, 0 if node.is_switch else node.arrived)
-        if mark in seen:
+        if step.path:
+            yield Link(step.guid, step.port, _number(info, 12, 8), info[36])
+        mark = (_number(info, 12, 8), 0 if info[2] == SWITCH else info[36])
+        if mark not in seen:
+            seen.add(mark)
+            fresh.append((step, info))
+    targets = [Target(path=step.path) for step, _ in fresh]
+    texts = asker.ask([Query(t, Attribute.NODE_DESCRIPTION) for t in targets])
+    zeros = asker.ask([Query(t, Attribute.PORT_INFO, 0) for t in targets])
+    for (step, info), text, zero in zip(fresh, texts, zeros, strict=True):
+        lid = _number(zero, 16, 2) if info[2] == SWITCH and isinstance(zero, bytes) else 0
+        node = _node(info, lid, text)
+        yield node
+        reached.append(_Reached(node, step.path, info[36], _number(info, 20, 8)))
+
+
+def _node(info: bytes, lid: int, text: Answer) -> Node:
+    said = text.split(b"\0")[0].decode(errors="replace") if isinstance(text, bytes) else ""
+    return Node(
+        guid=_number(info, 12, 8),
+        system=_number(info, 4, 8),
+        type=info[2],
+        ports=info[3],
+        device=_number(info, 30, 2),
+        vendor=_number(info, 37, 3),
+        lid=lid,
+        description=said,
+    )
+
+
+def _ports(
+    asker: Asker, reached: list[_Reached], seats: list[_Seat], level: list[_Step]
+) -> Iterator[Port | Silent]:
+    """Their ports that have a link; where these lead from a switch, or from where we are, is the next level."""
+    places = [(r, number) for r in reached for number in r.numbers()]
+    answers = asker.ask([Query(Target(path=r.path), Attribute.PORT_INFO, n) for r, n in places])
+    for (r, number), info in zip(places, answers, strict=True):
+        if isinstance(info, Silence):
+            yield Silent(r.node.guid, number, "PortInfo")
             continue
-        seen.add(mark)
-        for number in node.numbers():
-            linked = yield from _read_port(sender, node, number, tables=tables)
-            if linked and (node.is_switch or not path) and len(path) < MAX_HOPS:
-                queue.append((*path, number))
-
-
-def _route(path: tuple[int, ...]) -> str:
-    return ",".join(map(str, (0, *path)))
-
-
-def _read_port(sender: Sender, node: _Node, number: int, *, tables: bool) -> Generator[Record, None, bool]:
-    try:
-        port = _port(sender, node, number)
-    except NoAnswerError:
-        yield Silent(node.guid, number, "PortInfo")
-        return False
-    if port is not None:
+        if info[32] & 0xF <= LINK_DOWN:
+            continue
+        port = _port(r, number, info)
         yield port
-    if port is not None and tables:
-        yield from _tables(sender, node, port)
-    return port is not None
+        target = Target(lid=port.lid) if port.lid else Target(path=r.path)
+        seats.append(_Seat(port, target, r.node.ports))
+        if (r.is_switch or not r.path) and len(r.path) < MAX_HOPS:
+            level.append(_Step((*r.path, number), r.node.guid, number))
 
 
-def _tables(sender: Sender, node: _Node, port: Port) -> Iterator[Record]:
-    target = Target(lid=port.lid) if port.lid else Target(path=node.path)
-    for kind, room in (("vlarb_high", port.high_entries), ("vlarb_low", port.low_entries)):
-        try:
-            if port.vl_cap > 1 and room:
-                yield Table(
-                    kind, port.guid, port.number, -1, _vlarb(sender, target, (kind, room, port.number))
-                )
-        except NoAnswerError:
-            yield Silent(port.guid, port.number, kind)
-    for in_port in range(node.ports + 1) if node.is_switch else (-1,):
-        modifier = in_port << 8 | port.number if node.is_switch else 0
-        try:
-            data = sender.get(target, Attribute.SL2VL, modifier)
-        except NoAnswerError:
-            yield Silent(port.guid, port.number, f"sl2vl from port {in_port}" if node.is_switch else "sl2vl")
-            continue
-        yield Table("sl2vl", port.guid, port.number, in_port, _nibbles(data[:8]))
+def _port(r: _Reached, number: int, info: bytes) -> Port:
+    return Port(
+        guid=r.node.guid,
+        port_guid=r.port_guid,
+        number=number,
+        type=r.node.type,
+        lid=r.node.lid or _number(info, 16, 2),
+        lmc=info[34] & 7,
+        vl_cap=info[37] >> 4,
+        op_vls=info[43] >> 4,
+        high_entries=info[39],
+        low_entries=info[40],
+        high_limit=info[38],
+        mtu=info[36] >> 4,
+        width=info[31],
+        speed=info[35] >> 4,
+        speed_ext=info[62] >> 4,
+    )
 
 
-def _vlarb(sender: Sender, target: Target, which: tuple[str, int, int]) -> tuple[int, ...]:
-    kind, room, number = which
-    entries: list[int] = []
-    for start in range(0, min(room, 2 * ENTRIES_PER_BLOCK), ENTRIES_PER_BLOCK):
+def _arbitration(asker: Asker, seats: list[_Seat]) -> Iterator[Record]:
+    wanted = [(s, kind) for kind in ("vlarb_high", "vlarb_low") for s in seats if _room(s.port, kind)]
+    asks = ((place, query) for place in wanted for query in _blocks(*place))
+    held: tuple[_Seat, str] | None = None
+    data: list[Answer] = []
+    for place, part in _asked(asker, asks):
+        if held is not None and place != held:
+            yield _table(held, data)
+            data = []
+        held = place
+        data.append(part)
+    if held is not None:
+        yield _table(held, data)
+
+
+def _room(port: Port, kind: str) -> int:
+    """Entries of a port's table; one that runs a single VL has none."""
+    room = port.high_entries if kind == "vlarb_high" else port.low_entries
+    return min(room, 2 * ENTRIES_PER_BLOCK) if port.vl_cap > 1 else 0
+
+
+def _blocks(seat: _Seat, kind: str) -> Iterator[Query]:
+    for start in range(0, _room(seat.port, kind), ENTRIES_PER_BLOCK):
         block = FIRST_BLOCK[kind] + start // ENTRIES_PER_BLOCK
-        data = sender.get(target, Attribute.VLARB, block << 16 | number)
-        for i in range(min(room - start, ENTRIES_PER_BLOCK)):
-            entries += (data[2 * i] & 0xF, data[2 * i + 1])
-    return canonical(tuple(entries))
+        yield Query(seat.target, Attribute.VLARB, block << 16 | seat.port.number)
+
+
+def _table(place: tuple[_Seat, str], parts: list[Answer]) -> Table | Silent:
+    seat, kind = place
+    port = seat.port
+    data = b"".join(part for part in parts if isinstance(part, bytes))
+    if len(data) < len(parts) * 2 * ENTRIES_PER_BLOCK:
+        return Silent(port.guid, port.number, kind)
+    pairs = ((data[2 * i] & 0xF, data[2 * i + 1]) for i in range(_room(port, kind)))
+    return Table(kind, port.guid, port.number, (), canonical(tuple(n for pair in pairs for n in pair)))
+
+
+def _maps(asker: Asker, seats: list[_Seat], pairs: Pairs) -> Iterator[Record]:
+    """SL2VL of each port; pairs of a switch with equal ones are told together."""
+    found: dict[tuple[int, int, bytes], list[int]] = {}
+    for (seat, in_port), data in _asked(asker, _map_queries(seats, pairs)):
+        port = seat.port
+        if isinstance(data, Silence):
+            place = f" from port {in_port}" if in_port >= 0 else ""
+            yield Silent(port.guid, port.number, f"sl2vl{place}")
+            continue
+        found.setdefault((port.guid, port.number, data[:8]), []).extend((in_port,) if in_port >= 0 else ())
+    for (guid, number, data), in_ports in found.items():
+        yield Table("sl2vl", guid, number, tuple(sorted(in_ports)), _nibbles(data))
+
+
+def _map_queries(seats: list[_Seat], pairs: Pairs) -> Iterator[tuple[tuple[_Seat, int], Query]]:
+    """Adapters first; then switches in rounds over all out ports, so that no switch is asked many times in a row."""
+    switches = []
+    for seat in seats:
+        if seat.port.type == SWITCH:
+            switches.append((seat, iter(pairs(seat.ports, seat.port.number))))
+        else:
+            yield (seat, -1), Query(seat.target, Attribute.SL2VL)
+    while switches:
+        left = []
+        for seat, rest in switches:
+            if (in_port := next(rest, None)) is not None:
+                left.append((seat, rest))
+                query = Query(seat.target, Attribute.SL2VL, in_port << 8 | seat.port.number)
+                yield (seat, in_port), query
+        switches = left
+
+
+def _asked(asker: Asker, asks: Iterable[tuple[T, Query]]) -> Iterator[tuple[T, Answer]]:
+    """Each question with its answer, a batch at a time."""
+    rest = iter(asks)
+    while batch := list(islice(rest, BATCH)):
+        answers = asker.ask([query for _, query in batch])
+        yield from zip((place for place, _ in batch), answers, strict=True)
 
 
 def _nibbles(data: bytes) -> tuple[int, ...]:
     return tuple(n for byte in data for n in (byte >> 4, byte & 0xF))
-
-
-def sm_activity(sender: Sender) -> int:
-    """How many packets the master subnet manager has sent, by its own count. Raises NoAnswerError."""
-    lid = _number(sender.get(Target(), Attribute.PORT_INFO, 0), 18, 2)
-    return _number(sender.get(Target(lid=lid), Attribute.SM_INFO, 0), 16, 4)
