@@ -51,16 +51,14 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path, policy: str = "main") -> Iterator[Served]:
-    """A controller as a process of its own, killed at the end if it still runs."""
-    arguments = [
-        "--policy",
-        DATA / f"{policy}.yaml",
-        "--fabric",
-        DATA / "lab.yaml",
-        "--state",
-        folder / "state.db",
-    ]
+def serve(folder: Path, policy: str = "main", fabric: str = "") -> Iterator[Served]:
+    """A controller as a process of its own, killed at the end if it still runs.
+
+    On another ``fabric`` than the lab's it has no policy file.
+    """
+    files = ["--fabric", DATA / f"{fabric or 'lab'}.yaml"]
+    files += [] if fabric else ["--policy", DATA / f"{policy}.yaml"]
+    arguments = [*files, "--state", folder / "state.db"]
     listen = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     command = [*MAIN, "serve", *map(str, arguments), *listen]
     with (

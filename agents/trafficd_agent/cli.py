@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     local.add(commands)
     for command in (two, three, *_look_parsers(commands, common)):
         command.add_argument("--output", choices=["table", "json"], default="table")
+    local.add_completion(commands, top)
     return top
 
 

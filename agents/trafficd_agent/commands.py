@@ -190,7 +190,26 @@ def add(commands: Any) -> None:
     commands.add_parser("resume", parents=[where], help="allow writes again after pause")
 
 
+def add_completion(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], whole: argparse.ArgumentParser
+) -> None:
+    """``completion``, which needs every other command's words."""
+    parser = commands.add_parser("completion", help="print the completion script of a shell")
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(whole=whole)
+
+
+def completion(args: argparse.Namespace) -> Code:
+    try:
+        import shtab  # noqa: PLC0415 - no other command needs it
+    except ImportError as e:
+        raise StopError(Code.FAILED, "completion needs shtab: pip install 'trafficd[agent]'") from e
+    say(shtab.complete(args.whole, shell=args.shell))
+    return Code.OK
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
+    "completion": completion,
     "pause": pause,
     "resume": resume,
     "reset": reset,

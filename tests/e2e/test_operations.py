@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -100,6 +102,115 @@ def test_leave_becomes_a_grant(tmp_path: Path) -> None:
 
     with serve(tmp_path) as served:
         run(body(served))
+
+
+def test_leave_given_with_the_change_is_for_that_change(tmp_path: Path) -> None:
+    """One request: a policy that is refused leaves no leave behind, one that is taken has it at once."""
+
+    async def body(served: Served) -> None:
+        async with ScriptedAgent(served.address, "d1") as agent:
+            await agent.hello()
+            bad = served("apply", DATA / "main.yaml", "--allow-disruptive")
+            assert bad.code == 4, "the file owns that policy"
+            assert "leave" not in good(served, "log")
+            done = served("apply", DATA / "decode.yaml", "--allow-disruptive", "--max-nodes", "3")
+            assert done.code == 0
+            number = done.out.rpartition("generation ")[2].strip()
+            rows = served("log", "-o", "json").json["records"]
+            assert [(r["what"], r["subject"]) for r in rows[:2]] == [
+                ("leave", "link flap, 3 nodes at once"),
+                ("policy", "api"),
+            ]
+            told = {f"{r['generation']['epoch']}.{r['generation']['number']}" for r in rows[:2]}
+            assert told == {number}
+            await eventually(lambda: agent.desired and agent.desired[-1].scopes)
+            order = agent.desired[-1]
+            await agent.accept(order)
+            waits = agent_pb2.ScopeStatus(
+                kind=agent_pb2.SCOPE_KIND_PORT,
+                name="c0",
+                observed=order.generation,
+                waiting_for=agent_pb2.DISRUPTION_LINK_FLAP,
+                drained=True,
+            )
+            await agent.report(waits)
+            await told_grant(agent)
+
+    with serve(tmp_path, "main-p1") as served:
+        run(body(served))
+
+
+async def told_grant(agent: ScriptedAgent) -> None:
+    assert await told(agent, "grant")
+
+
+def test_status_shows_a_pause_and_a_rollout_as_values(tmp_path: Path) -> None:
+    async def body(served: Served) -> None:
+        async with ScriptedAgent(served.address, "n1", ("s0",)) as agent:
+            await agent.hello()
+            good(served, "pause", "--reason", "switch upgrade")
+            assert served("apply", tmp_path / "fives.yaml").code == 0
+            found = served("status", "-o", "json").json
+            assert found["pause"]["paused"]
+            assert found["pause"]["reason"] == "switch upgrade"
+            assert found["rollout"]["phase"] == "ROLLOUT_PHASE_VERIFYING"
+            assert found["rollout"]["waves"] == [{"nodes": ["n1"], "admitted": 1, "verified": 0}]
+            shown = served("status").out
+            assert "paused since 20" in shown
+            assert "rollout verifying at wave 1 of 1" in shown
+            good(served, "resume")
+            late = served("apply", tmp_path / "fives.yaml", "--wait", "0.3")
+            assert late.code == 4, "another change has to wait for the one under way"
+            await agent.accept(await agent.next_desired())
+            await eventually(lambda: "rollout" not in served("status", "-o", "json").json)
+            assert not served("status", "-o", "json").json["pause"]["paused"]
+
+    (tmp_path / "fives.yaml").write_bytes(
+        (DATA / "canary.yaml").read_bytes().replace(b"soak_seconds: 10", b"soak_seconds: 0")
+    )
+    with serve(tmp_path, fabric="five") as served:
+        run(body(served))
+
+
+def test_apply_waits_and_says_how_far_it_is(tmp_path: Path) -> None:
+    async def body(served: Served) -> None:
+        async with ScriptedAgent(served.address, "n1", ("s0",)) as agent:
+            await agent.hello()
+            applied = asyncio.create_task(
+                asyncio.to_thread(served, "apply", tmp_path / "main.yaml", "--wait", "20")
+            )
+            await agent.accept(await agent.next_desired())
+            done = await applied
+            assert done.code == 0, done.out + done.err
+            assert done.err.splitlines()[-1] == "1 of 1 ports ready"
+            late = served("apply", tmp_path / "canary.yaml", "--wait", "0.3")
+            assert late.code == 1
+            assert "wave 1 of 1 verifying, 0 of 1 nodes verified" in late.err
+            assert "not ready within 0.3 seconds" in late.err
+            assert served("apply", tmp_path / "canary.yaml", "--wait", "1", "--dry-run").code == 2
+
+    for name in ("main", "canary"):
+        text = (DATA / f"{name}.yaml").read_text()
+        (tmp_path / f"{name}.yaml").write_text(text.replace("enforce", "enforce, selectors: [{nodes: [n1]}]"))
+    with serve(tmp_path, fabric="five") as served:
+        run(body(served))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("command", ["trafficd", "trafficd-agent"])
+def test_completion_scripts_know_every_command(command: str, shell: str, tmp_path: Path) -> None:
+    module = "trafficd.cli" if command == "trafficd" else "trafficd_agent.cli"
+    words = [sys.executable, "-c", f"import sys; from {module} import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*words, "completion", shell], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert all(word in done.stdout for word in ("status", "pause", "doctor", command))
+    if shell == "bash":
+        script = tmp_path / "complete"
+        script.write_text(done.stdout)
+        ask = f'source {script}; COMP_WORDS=({command} paus); COMP_CWORD=1; $(complete -p {command} | sed "s/.*-F \\([^ ]*\\).*/\\1/"); echo "${{COMPREPLY[@]}}"'
+        answer = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True, timeout=20)
+        assert answer.stdout.split() == ["pause"], answer.stderr
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "retry", "plan", "rollback", "history", "log"])

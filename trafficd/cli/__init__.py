@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
         audit,
         certs,
         check,
+        completion,
         doctor,
         marking,
         pause,
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     looks = (check, audit, doctor, plan, status, recommend, marking, topology)
     for module in (serve, *looks, apply, pause, rollout, recover, certs):
         module.add(subparsers)
+    completion.add(subparsers, parser)
     return parser
 
 

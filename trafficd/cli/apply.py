@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from trafficd.api.v1 import operation_pb2_grpc, policy_pb2, policy_pb2_grpc
+from trafficd.api.v1 import policy_pb2, policy_pb2_grpc
 from trafficd.cli.exits import CliError, Exit
 from trafficd.cli.files import read
 from trafficd.cli.output import add_output, complain, plain, say, say_json
-from trafficd.cli.pause import add_leave, give_leave, wants_leave
+from trafficd.cli.pause import add_leave, leave_request, wants_leave
 from trafficd.cli.policies import policy_text, problems_text
+from trafficd.cli.progress import add_wait, follow
 from trafficd.cli.rpc import add_controller, call, channel
 
 
@@ -30,6 +32,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would come of it and change nothing")
     add_leave(parser)
+    add_wait(parser)
     add_controller(parser)
     add_output(parser)
     parser.set_defaults(run=run)
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Exit 0 when accepted, 1 with every problem when not."""
     if args.file is None and not args.remove:
         raise CliError(Exit.USAGE, "nothing to do: give a policy file, or --remove NAME")
+    if args.dry_run and args.wait is not None:
+        raise CliError(Exit.USAGE, "--dry-run changes nothing to wait for: leave out --wait")
     if args.remove and args.dry_run:
         raise CliError(Exit.USAGE, "--dry-run judges a policy file: leave out --remove")
     try:
@@ -50,14 +55,16 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run:
             response = call(stub.CheckPolicy, policy_pb2.CheckPolicyRequest(text=text), args)
         else:
-            request = policy_pb2.ApplyPolicyRequest(text=text, remove=args.remove)
+            allow = leave_request(args) if wants_leave(args) else None
+            request = policy_pb2.ApplyPolicyRequest(text=text, remove=args.remove, allow=allow)
             response = call(stub.ApplyPolicy, request, args)
-            if wants_leave(args) and not response.problems:
-                complain(give_leave(operation_pb2_grpc.OperationServiceStub(opened), args))
-    if args.output == "json":
-        say_json(plain(response))
-    else:
-        _show(response)
+        if args.output == "json":
+            say_json(plain(response))
+        else:
+            _show(response)
+        if args.wait is not None and not response.problems:
+            sys.stdout.flush()
+            follow(opened, response.generation, args)
     return Exit.FINDINGS if response.problems else Exit.OK
 
 

@@ -66,11 +66,15 @@ def wants_leave(args: argparse.Namespace) -> bool:
     return bool(args.allow_disruptive or args.allow_fabric_flap)
 
 
+def leave_request(args: argparse.Namespace) -> operation_pb2.AllowDisruptionRequest:
+    """What the options allow."""
+    worst = agent_pb2.DISRUPTION_FABRIC_FLAP if args.allow_fabric_flap else agent_pb2.DISRUPTION_LINK_FLAP
+    return operation_pb2.AllowDisruptionRequest(disruption=worst, max_nodes=max(1, args.max_nodes))
+
+
 def give_leave(stub: operation_pb2_grpc.OperationServiceStub, args: argparse.Namespace) -> str:
     """Allow what the options say; returns a sentence. Raises CliError."""
-    worst = agent_pb2.DISRUPTION_FABRIC_FLAP if args.allow_fabric_flap else agent_pb2.DISRUPTION_LINK_FLAP
-    request = operation_pb2.AllowDisruptionRequest(disruption=worst, max_nodes=max(1, args.max_nodes))
-    response = call(stub.AllowDisruption, request, args)
+    response = call(stub.AllowDisruption, leave_request(args), args)
     return f"disruptive steps are allowed for generation {response.generation.epoch}.{response.generation.number}"
 
 

@@ -53,7 +53,8 @@ def _number(g: agent_pb2.Generation) -> str:
     return f"{g.epoch}.{g.number}"
 
 
-def _when(unix_ns: int) -> str:
+def when(unix_ns: int) -> str:
+    """UTC, to the second; empty for 0."""
     return datetime.fromtimestamp(unix_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if unix_ns else ""
 
 
@@ -86,9 +87,11 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def _progress(response: operation_pb2.GetRolloutResponse) -> str:
-    if not response.HasField("rollout"):
-        return "no rollout is under way"
-    r = response.rollout
+    return progress(response.rollout) if response.HasField("rollout") else "no rollout is under way"
+
+
+def progress(r: operation_pb2.RolloutStatus) -> str:
+    """Phase, waves, and what it waits for."""
     phase = operation_pb2.RolloutPhase.Name(r.phase).rpartition("_")[2].lower()
     rows = [
         (
@@ -162,7 +165,7 @@ def run_history(args: argparse.Namespace) -> int:
     rows = [
         (
             _number(e.generation),
-            _when(e.accepted_unix_ns),
+            when(e.accepted_unix_ns),
             e.cause,
             e.who,
             "; ".join(f"{'+'.join(p.names) or 'none'} ({p.owner}, {p.digest[:12]})" for p in e.policies),
@@ -186,7 +189,7 @@ def run_log(args: argparse.Namespace) -> int:
         return Exit.OK
     rows = [
         (
-            _when(r.at_unix_ns),
+            when(r.at_unix_ns),
             r.who,
             r.what,
             r.subject,

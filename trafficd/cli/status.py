@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from trafficd.api.v1 import agent_pb2, policy_pb2, policy_pb2_grpc, qos_pb2
+from trafficd.api.v1 import agent_pb2, operation_pb2, policy_pb2, policy_pb2_grpc, qos_pb2
 from trafficd.cli.exits import Exit
 from trafficd.cli.output import add_output, plain, say, say_json, table, word
 from trafficd.cli.policies import problems_text
+from trafficd.cli.rollout import progress, when
 from trafficd.cli.rpc import add_controller, call, channel
 
 MAX_DIFFERENCES = 50
@@ -49,6 +50,10 @@ def ready(status: policy_pb2.GetStatusResponse) -> bool:
 def _texts(status: policy_pb2.GetStatusResponse) -> Iterator[str]:
     number = f"{status.generation.epoch}.{status.generation.number}"
     yield f"controller {status.controller_uuid} (trafficd {status.controller_version}), generation {number}"
+    if status.pause.paused:
+        yield _paused(status.pause)
+    if status.HasField("rollout"):
+        yield f"rollout {progress(status.rollout)}"
     rows = [
         (p.name, word(qos_pb2.Mode.Name(p.mode)), p.owner, len(p.ports), p.digest[:12])
         for p in status.policies
@@ -65,6 +70,11 @@ def _texts(status: policy_pb2.GetStatusResponse) -> Iterator[str]:
         yield "refused, and what was there before stays in force:\n" + problems_text(status.rejected, "  ")
     if status.notes:
         yield "notes:\n" + "\n".join(f"  {note}" for note in status.notes)
+
+
+def _paused(pause: operation_pb2.PauseState) -> str:
+    by = f" by {pause.by}" if pause.by else ""
+    return f"paused since {when(pause.since_unix_ns) or 'an unknown time'}{by}: {pause.reason or 'no reason given'}"
 
 
 def _nodes(status: policy_pb2.GetStatusResponse) -> str:

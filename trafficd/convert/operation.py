@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from trafficd.api.v1 import agent_pb2, operation_pb2
 from trafficd.convert.words import (
+    disruption,
     disruption_message,
     generation_message,
     number,
     problem_message,
 )
 from trafficd.core.claims import leads, unheard
+from trafficd.core.events import LeaveGiven
 from trafficd.core.forecast import Action, Forecast, ScopeForecast
 from trafficd.core.plan import ScopePlan
-from trafficd.core.records import LogRecord, Pause
+from trafficd.core.records import LogRecord, Origin, Pause
 from trafficd.core.rollout import Phase, Rollout, Seen, Standing
 from trafficd.core.settle import withheld
 from trafficd.core.standing import seen
 from trafficd.core.state import ControlState, HistoryEntry
+from trafficd_topology.diff import Disruption
 
 _PHASES = {
     Phase.VERIFYING: operation_pb2.ROLLOUT_PHASE_VERIFYING,
@@ -42,6 +45,14 @@ def pause_state(pause: Pause | None) -> operation_pb2.PauseState:
 def pause_message(state: ControlState) -> operation_pb2.GetPauseResponse:
     scopes = [f"{n}/{s.name}" for n, node in sorted(state.nodes.items()) for s in node.scopes if s.paused]
     return operation_pb2.GetPauseResponse(pause=pause_state(state.pause), scopes=scopes)
+
+
+def leave_given(message: operation_pb2.AllowDisruptionRequest, by: Origin) -> LeaveGiven | None:
+    """None for a disruption that needs no leave, or that this version does not know."""
+    worst = disruption(message.disruption)
+    if worst is None or worst is Disruption.HITLESS:
+        return None
+    return LeaveGiven(worst, message.max_nodes, by)
 
 
 def history_message(entry: HistoryEntry) -> operation_pb2.HistoryEntry:

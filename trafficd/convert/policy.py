@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trafficd.api.v1 import policy_pb2, qos_pb2
 from trafficd.convert.agents import scope_status_message
+from trafficd.convert.operation import pause_state, rollout_message
 from trafficd.convert.words import condition_message, generation_message, number, problem_message
 from trafficd.core.compiled import CompiledPolicy, GuaranteedLane, LayerCase, compiled
 from trafficd.core.overview import overview
@@ -63,11 +64,12 @@ def marking_message(marking: ClassMarking) -> qos_pb2.Marking:
 
 @dataclass(frozen=True, slots=True)
 class StatusInput:
-    """What a status is made of beside the state: the newest telemetry's age per node, seconds."""
+    """What a status is made of beside the state: the newest telemetry's age per node, seconds, and the loop's clock."""
 
     state: ControlState
     version: str
     ages_s: tuple[tuple[str, float], ...] = ()
+    now: float = 0.0
 
 
 def status_message(given: StatusInput) -> policy_pb2.GetStatusResponse:
@@ -82,6 +84,8 @@ def status_message(given: StatusInput) -> policy_pb2.GetStatusResponse:
         rejected=[problem_message(_at(r.source, p)) for r in state.rejected for p in r.problems],
         conditions=[condition_message(c) for c in seen.conditions],
         notes=seen.notes,
+        pause=pause_state(state.pause),
+        rollout=rollout_message(state, given.now),
     )
 
 

@@ -83,6 +83,8 @@ class PolicyOffered:
     problems: tuple[Problem, ...] = ()
     remove: tuple[str, ...] = ()
     origin: Origin = NOBODY
+    allow: LeaveGiven | None = None
+    """Leave for disruptive steps that is given with this change, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trafficd.core.effects import Accepted, Blame, Declined, Effects, Persist, Publish
-from trafficd.core.events import FabricOffered, PolicyOffered, RoleSet
+from trafficd.core.events import FabricOffered, LeaveGiven, PolicyOffered, RoleSet
 from trafficd.core.memory import note_of, remembered
 from trafficd.core.plan import Plan
-from trafficd.core.records import Origin
+from trafficd.core.records import Leave, LogRecord, Origin, Slot
 from trafficd.core.settle import commit, make_plan, plan_of
 from trafficd.core.start import started
 from trafficd.core.state import (
@@ -26,6 +26,7 @@ from trafficd.core.state import (
 )
 from trafficd_topology.model import FabricSpec, Problem
 from trafficd_topology.qos.policy import Policy
+from trafficd_topology.status import Generation
 
 Step = tuple[ControlState, Effects]
 API = "api"
@@ -52,6 +53,7 @@ class Change:
     accepted: Accepted
     origin: Origin
     cause: str
+    allow: LeaveGiven | None = None
 
 
 def adopt(before: ControlState, change: Change, now: float) -> Step:
@@ -64,11 +66,29 @@ def adopt(before: ControlState, change: Change, now: float) -> Step:
     if made is not None and made.problems:
         return decline(before, Declined(accepted.what, accepted.source, made.problems))
     state, effects = commit(_taken(replace(after, plan=made), accepted.source), now)
-    state = replace(state, history=remembered(before, state, change.origin, change.cause))
+    state = replace(
+        state,
+        history=remembered(before, state, change.origin, change.cause),
+        leave=granted(change.allow, state.generation),
+    )
     rest = tuple(e for e in effects if not isinstance(e, Persist | Publish))
     done = replace(accepted, generation=state.generation)
-    record = note_of(before, state, done, change.origin)
-    return state, (Persist(saved(state), (record,)), done, *rest, Publish())
+    records = (note_of(before, state, done, change.origin), *leave_note(change.allow, state.generation))
+    return state, (Persist(saved(state), records), done, *rest, Publish())
+
+
+def granted(allow: LeaveGiven | None, generation: Generation, slots: tuple[Slot, ...] = ()) -> Leave | None:
+    """Leave for the change that makes this generation; None where none is given."""
+    return None if allow is None else Leave(allow.disruption, generation, max(1, allow.max_nodes), slots)
+
+
+def leave_note(allow: LeaveGiven | None, generation: Generation) -> tuple[LogRecord, ...]:
+    """Its line in the audit log."""
+    if allow is None:
+        return ()
+    flap = allow.disruption.name.lower().replace("_", " ")
+    subject = f"{flap}, {max(1, allow.max_nodes)} nodes at once"
+    return (LogRecord(allow.origin, "leave", subject, "", "", generation),)
 
 
 def behind(state: ControlState, what: str, source: str) -> Declined | None:
@@ -94,7 +114,7 @@ def on_policy(state: ControlState, event: PolicyOffered, now: float) -> Step:
         return decline(state, Declined("policy", event.source, new.problems))
     rollout = None if event.policies is None else event.policies.rollout
     after = started(state, after, rollout, new)
-    return adopt(state, Change(after, accepted, event.origin, event.owner.value), now)
+    return adopt(state, Change(after, accepted, event.origin, event.owner.value, event.allow), now)
 
 
 def _known(state: ControlState, event: PolicyOffered) -> bool:

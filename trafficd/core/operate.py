@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from trafficd.core.effects import Accepted, Blame, Declined, Effect, Persist, SendPause, SendRetry
 from trafficd.core.events import LeaveGiven, PauseSet, RetryAsked, RolledBack, RolloutSteered
-from trafficd.core.offers import API, Change, Step, adopt, behind, decline
-from trafficd.core.records import Leave, LogRecord, Origin, Pause
+from trafficd.core.offers import API, Change, Step, adopt, behind, decline, granted, leave_note
+from trafficd.core.records import LogRecord, Origin, Pause
 from trafficd.core.rollout import Phase, resume
 from trafficd.core.standing import seen
 from trafficd.core.start import down_ports
@@ -72,10 +72,9 @@ def on_leave(state: ControlState, event: LeaveGiven) -> Step:
     if declined := behind(state, "leave", ""):
         return decline(state, declined)
     slots = state.leave.slots if state.leave else ()
-    after = replace(state, leave=Leave(event.disruption, state.generation, max(1, event.max_nodes), slots))
-    done = Accepted("leave", "", state.generation)
-    subject = f"{event.disruption.name.lower().replace('_', ' ')}, {max(1, event.max_nodes)} nodes at once"
-    return after, _kept(after, done, subject, event.origin)
+    after = replace(state, leave=granted(event, state.generation, slots))
+    records = leave_note(event, state.generation)
+    return after, (Persist(saved(after), records), Accepted("leave", "", state.generation))
 
 
 def on_rollback(state: ControlState, event: RolledBack, now: float) -> Step:

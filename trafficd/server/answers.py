@@ -21,6 +21,7 @@ CODES: dict[Blame, grpc.StatusCode] = {
     Blame.FAULT: grpc.StatusCode.INTERNAL,
 }
 
+NO_FLAP = "disruption must be a link flap or a fabric flap"
 NO_FABRIC = "no fabric has been accepted yet: start the controller with --fabric FILE, or mend that file"
 
 

@@ -14,18 +14,18 @@ from trafficd.api.v1 import operation_pb2, operation_pb2_grpc
 from trafficd.convert.operation import (
     forecast_message,
     history_message,
+    leave_given,
     log_message,
     pause_message,
     recovery_message,
     rollout_message,
 )
 from trafficd.convert.revive import policy_source
-from trafficd.convert.words import disruption, generation, generation_message, problem_message
+from trafficd.convert.words import generation, generation_message, problem_message
 from trafficd.core.effects import Accepted, Blame, Declined, Effect, SendPause, SendRetry
 from trafficd.core.events import (
     Event,
     FabricOffered,
-    LeaveGiven,
     PauseSet,
     RecoveryConfirmed,
     RetryAsked,
@@ -36,10 +36,9 @@ from trafficd.core.forecast import Forecast, forecast
 from trafficd.core.memory import pick
 from trafficd.core.records import LogRecord
 from trafficd.core.state import ControlState
-from trafficd.server.answers import abort, origin, verdict
+from trafficd.server.answers import NO_FLAP, abort, origin, verdict
 from trafficd.server.control import Control
 from trafficd.server.policy import offer
-from trafficd_topology.diff import Disruption
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.fabric import parse_fabric
 
@@ -95,12 +94,10 @@ class OperationServicer(operation_pb2_grpc.OperationServiceServicer):
     async def AllowDisruption(  # noqa: N802
         self, request: operation_pb2.AllowDisruptionRequest, context: Context
     ) -> operation_pb2.AllowDisruptionResponse:
-        worst = disruption(request.disruption)
-        if worst is None or worst is Disruption.HITLESS:
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "disruption must be a link flap or a fabric flap"
-            )
-        effects = await self._order(LeaveGiven(worst, request.max_nodes, origin(context)), context)
+        given = leave_given(request, origin(context))
+        if given is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_FLAP)
+        effects = await self._order(given, context)
         return operation_pb2.AllowDisruptionResponse(generation=_accepted(effects))
 
     async def ListHistory(  # noqa: N802

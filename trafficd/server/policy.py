@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,6 +14,7 @@ import grpc
 from trafficd import __version__
 from trafficd.api.v1 import policy_pb2, policy_pb2_grpc
 from trafficd.convert.marking import advice_message
+from trafficd.convert.operation import leave_given
 from trafficd.convert.policy import StatusInput, compiled_message, status_message
 from trafficd.convert.words import generation_message, problem_message
 from trafficd.core.compiled import CompiledPolicy, compile_all, compiled
@@ -21,7 +24,7 @@ from trafficd.core.marking import Question, Unknown, advise, ground
 from trafficd.core.offers import API, preview
 from trafficd.core.records import NOBODY, Origin
 from trafficd.core.state import ControlState, Owner
-from trafficd.server.answers import NO_FABRIC, abort, origin, verdict
+from trafficd.server.answers import NO_FABRIC, NO_FLAP, abort, origin, verdict
 from trafficd.server.control import Control
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.policy import parse_policies
@@ -67,6 +70,11 @@ class PolicyServicer(policy_pb2_grpc.PolicyServiceServicer):
         self, request: policy_pb2.ApplyPolicyRequest, context: Context
     ) -> policy_pb2.ApplyPolicyResponse:
         offered = await asyncio.to_thread(offer, request.text, tuple(request.remove), origin(context))
+        if request.HasField("allow"):
+            allow = leave_given(request.allow, offered.origin)
+            if allow is None:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_FLAP)
+            offered = replace(offered, allow=allow)
         answer = verdict(await self._control.submit(offered))
         if isinstance(answer, Accepted):
             names = {p.name for p in offered.policies.policies} if offered.policies else set()
@@ -81,7 +89,7 @@ class PolicyServicer(policy_pb2_grpc.PolicyServiceServicer):
     async def GetStatus(  # noqa: N802
         self, _request: policy_pb2.GetStatusRequest, _context: Context
     ) -> policy_pb2.GetStatusResponse:
-        given = StatusInput(self._control.state, __version__, self._ages())
+        given = StatusInput(self._control.state, __version__, self._ages(), time.monotonic())
         return await asyncio.to_thread(status_message, given)
 
     async def GetMarking(  # noqa: N802

@@ -1,4 +1,5 @@
 from trafficd.api.v1 import agent_pb2 as _agent_pb2
+from trafficd.api.v1 import operation_pb2 as _operation_pb2
 from trafficd.api.v1 import qos_pb2 as _qos_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -36,12 +37,14 @@ class CheckPolicyResponse(_message.Message):
     def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ...) -> None: ...
 
 class ApplyPolicyRequest(_message.Message):
-    __slots__ = ("text", "remove")
+    __slots__ = ("text", "remove", "allow")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
     text: str
     remove: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, text: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ...) -> None: ...
+    allow: _operation_pb2.AllowDisruptionRequest
+    def __init__(self, text: _Optional[str] = ..., remove: _Optional[_Iterable[str]] = ..., allow: _Optional[_Union[_operation_pb2.AllowDisruptionRequest, _Mapping]] = ...) -> None: ...
 
 class ApplyPolicyResponse(_message.Message):
     __slots__ = ("problems", "generation", "policies")
@@ -78,7 +81,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("controller_uuid", "controller_version", "generation", "policies", "nodes", "rejected", "conditions", "notes")
+    __slots__ = ("controller_uuid", "controller_version", "generation", "policies", "nodes", "rejected", "conditions", "notes", "pause", "rollout")
     CONTROLLER_UUID_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +90,8 @@ class GetStatusResponse(_message.Message):
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     controller_uuid: str
     controller_version: str
     generation: _agent_pb2.Generation
@@ -95,7 +100,9 @@ class GetStatusResponse(_message.Message):
     rejected: _containers.RepeatedCompositeFieldContainer[_qos_pb2.Problem]
     conditions: _containers.RepeatedCompositeFieldContainer[_qos_pb2.Condition]
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, controller_uuid: _Optional[str] = ..., controller_version: _Optional[str] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., rejected: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., conditions: _Optional[_Iterable[_Union[_qos_pb2.Condition, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    pause: _operation_pb2.PauseState
+    rollout: _operation_pb2.RolloutStatus
+    def __init__(self, controller_uuid: _Optional[str] = ..., controller_version: _Optional[str] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., rejected: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., conditions: _Optional[_Iterable[_Union[_qos_pb2.Condition, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., pause: _Optional[_Union[_operation_pb2.PauseState, _Mapping]] = ..., rollout: _Optional[_Union[_operation_pb2.RolloutStatus, _Mapping]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("node", "connected", "agent_version", "acknowledged", "scopes", "telemetry_age_seconds", "clock_offset_seconds")
