@@ -172,6 +172,8 @@ def scrape_config() -> str:
         "trafficd-agent": [agent_address(n) for n in AGENTS],
     }
     config["global"]["scrape_interval"] = "1s"
+    del config["alerting"]
+    config["rule_files"] = [str(FOLDER / rule) for rule in config["rule_files"]]
     assert [job["job_name"] for job in config["scrape_configs"]] == list(targets)
     for job in config["scrape_configs"]:
         job["static_configs"][0]["targets"] = targets[job["job_name"]]
