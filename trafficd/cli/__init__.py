@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         recover,
         rollout,
         serve,
+        simulate,
         status,
         topology,
     )
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    looks = (check, audit, doctor, plan, status, recommend, marking, topology)
+    looks = (check, audit, doctor, plan, status, recommend, marking, topology, simulate)
     for module in (serve, *looks, apply, pause, rollout, recover, certs):
         module.add(subparsers)
     completion.add(subparsers, parser)

@@ -20,7 +20,6 @@ from trafficd.choice.request import (
     Plan,
     Request,
     Reservation,
-    Side,
     Source,
     SourceNode,
 )
@@ -65,14 +64,16 @@ class Machines:
     decode: tuple[Decode, ...]
 
 
-class NoPath(Exception):
+class NoPathError(Exception):
     """Nobody can read this now."""
 
 
 class Chooser:
     """One contender's schedulers. ``rng`` draws what is random about the caller, never about the work."""
 
-    def __init__(self, contender: Contender, cluster: Cluster, machines: Machines, conditions: Conditions, seed: int) -> None:
+    def __init__(
+        self, contender: Contender, cluster: Cluster, machines: Machines, conditions: Conditions, seed: int
+    ) -> None:
         self.contender = contender
         self.cluster = cluster
         self.machines = machines
@@ -100,7 +101,9 @@ class Chooser:
         """Who there is, without any load."""
         roles = ((Role.PREFILL, self.cluster.prefill), (Role.DECODE, self.cluster.decode))
         return [
-            EngineReport(self._refs[e], role=int(role), gpu=self.cluster.layout.nics[e.nic].gpu, gone=e in self.gone)
+            EngineReport(
+                self._refs[e], role=int(role), gpu=self.cluster.layout.nics[e.nic].gpu, gone=e in self.gone
+            )
             for role, engines in roles
             for e in engines
         ]
@@ -109,7 +112,7 @@ class Chooser:
         return self._refs[engine]
 
     def choose(self, turn: Turn, size: int, home: int, now: float) -> Choice:
-        """Engines and pieces for one turn; raises NoPath."""
+        """Engines and pieces for one turn; raises NoPathError."""
         if self.conditions.through < 1 and self._rng.random() >= self.conditions.through:
             return self._by_itself(size)
         self._asked += 1
@@ -118,7 +121,7 @@ class Chooser:
         request = self._request(turn, self._estimate(size), home)
         answer = service.recommend(request, now)
         if not answer.plans:
-            raise NoPath
+            raise NoPathError
         return self._taken(answer.plans[0], answer.lease, size, number)
 
     def _request(self, turn: Turn, size: int, home: int) -> Request:
@@ -170,7 +173,7 @@ class Chooser:
         prefill = [m for m in self.machines.prefill if m.engine not in self.gone]
         decode = [m for m in self.machines.decode if m.engine not in self.gone]
         if not prefill or not decode:
-            raise NoPath
+            raise NoPathError
         if pick is Pick.ROTATION:
             self._turn += 1
             return prefill[self._turn % len(prefill)].engine, decode[self._turn % len(decode)].engine

@@ -72,7 +72,10 @@ class Cluster:
     prefill: tuple[Engine, ...]
     decode: tuple[Engine, ...]
     policy: Policy | None
+    goodput: float
     guarantee: float
+    full: tuple[float, ...]
+    """Every NIC's capacity when nothing is wrong, bytes per second; parallel to ``nics``."""
     trunks: dict[tuple[int, int], tuple[tuple[Resource, float], ...]]
     cables: dict[str, list[tuple[Resource, int, int]]]
     """Cable's name -> trunks it is part of, with its own and the trunk's full capacity, bits per second."""
@@ -115,8 +118,19 @@ class Cluster:
             ends = (server, nic) if direction == WRITE else (nic, server)
             steps += [(trunk, part * w) for trunk, w in self.between(*ends)]
             if server in self.limits:
-                steps.append((self.nics[server].read if direction == WRITE else self.nics[server].write, part))
+                steps.append(
+                    (self.nics[server].read if direction == WRITE else self.nics[server].write, part)
+                )
         return steps
+
+    def streaming(self, nic: int, source: str, out: int, into: int) -> Route:
+        """Read on one node and at once sent on to another's GPU."""
+        key = (nic, f"{source}>{out}>{into}", WRITE)
+        found = self._routes.get(key)
+        if found is None:
+            on = [(self.nics[out].read, 1.0), (self.nics[into].write, 1.0), *self.between(out, into)]
+            found = self._routes[key] = Route([*self._storage_steps(nic, source, WRITE), *on])
+        return found
 
     def memory(self, node: int, weight: float) -> Steps:
         """DRAM, where the fabric file says what it can do."""
@@ -147,7 +161,9 @@ def build(spec: FabricSpec, options: Options, fluid: Fluid) -> Cluster:
         arbiter = even if nic.kind in options.unlaned_kinds else by_layer[layers[i]]
         capacity = _rate(spec, layout, i) / 8 * options.goodput
         name = layout.index.nic_names[i]
-        nics.append(NicPair(*(fluid.resource(f"nic:{name} {d}", capacity, arbiter) for d in ("read", "write"))))
+        nics.append(
+            NicPair(*(fluid.resource(f"nic:{name} {d}", capacity, arbiter) for d in ("read", "write")))
+        )
     dram = {
         i: fluid.resource(f"dram:{h.name}", float(h.memory_bytes_per_s), even)
         for i, h in enumerate(spec.hosts)
@@ -165,7 +181,9 @@ def build(spec: FabricSpec, options: Options, fluid: Fluid) -> Cluster:
         tuple(_engines(layout, ChoiceRole.PREFILL)),
         tuple(_engines(layout, ChoiceRole.DECODE)),
         options.policy,
+        options.goodput,
         _guarantee(options.policy, lanes),
+        tuple(p.write.capacity for p in nics),
         trunks,
         cables,
         servers,
@@ -192,7 +210,9 @@ def lane_numbers(lanes: LaneSet | None) -> LaneNumbers:
 
     kv = of("kv-read", "kv")
     write = of("kv-write", "kv-offload", "kv-read", "kv")
-    return LaneNumbers(names, kv, write, of("collective", "model"), names.index(lanes.default.name), laned=True)
+    return LaneNumbers(
+        names, kv, write, of("collective", "model"), names.index(lanes.default.name), laned=True
+    )
 
 
 def _arbiters(policy: Policy | None) -> tuple[LaneNumbers, Mapping[LinkLayer, Arbiter]]:

@@ -14,9 +14,9 @@ _EQUAL = 1 + 1e-12
 
 
 class Demand(NamedTuple):
-    """``count`` flows, each of at most ``limit``, over ``route``: (resource, weight), weights above zero."""
+    """``flows`` flows, each of at most ``limit``, over ``route``: (resource, weight), weights above zero."""
 
-    count: int
+    flows: int
     limit: float
     route: Sequence[tuple[int, float]]
 
@@ -40,20 +40,22 @@ def fill(demands: Sequence[Demand], rooms: Mapping[int, float]) -> list[float]:
         for i, rate in zip(frozen, rate_of, strict=True):
             rates[i] = rate
             del active[i]
-            _take(room, users, routes[i], demands[i].count, rate)
+            _take(room, users, routes[i], demands[i].flows, rate)
     return rates
 
 
-def _users(demands: Sequence[Demand], routes: Iterable[Sequence[tuple[int, float]]]) -> dict[int, list[float]]:
+def _users(
+    demands: Sequence[Demand], routes: Iterable[Sequence[tuple[int, float]]]
+) -> dict[int, list[float]]:
     """Per resource: [weight of all active flows, how many bundles]."""
     users: dict[int, list[float]] = {}
     for demand, route in zip(demands, routes, strict=True):
         for r, w in route:
             found = users.get(r)
             if found is None:
-                users[r] = [w * demand.count, 1]
+                users[r] = [w * demand.flows, 1]
             else:
-                found[0] += w * demand.count
+                found[0] += w * demand.flows
                 found[1] += 1
     return users
 

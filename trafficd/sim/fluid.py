@@ -74,6 +74,7 @@ class Bundle:
         "flows",
         "lane",
         "most",
+        "offered",
         "order",
         "rate",
         "route",
@@ -90,6 +91,8 @@ class Bundle:
         self.count = 0
         self.rate = 0.0
         self.most = 0.0
+        self.offered = 0.0
+        """Of a load: bytes it would have moved so far had nothing been in its way."""
         self.service = 0.0
         self.touched = 0.0
         self.version = 0
@@ -208,6 +211,8 @@ class Fluid:
             moved, lane = rate * elapsed * bundle.count, bundle.lane
             for resource, weight in bundle.route.steps:
                 resource.moved[lane] += moved * weight
+        if not bundle.flows:
+            bundle.offered += bundle.cap * bundle.count * elapsed
 
     def _affected(self, dirty: Iterable[Bundle], changed: Iterable[Resource]) -> dict[Bundle, None]:
         """The bundles whose rates may change: those touched, and all that share a full resource with one of them."""

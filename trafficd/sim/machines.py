@@ -16,7 +16,7 @@ Done = Callable[[Any], None]
 class Prefill:
     """First come, first served. ``begin(turn)`` is called when the GPU is free for it; ``finished`` frees it."""
 
-    __slots__ = ("begin", "busy", "busy_since", "busy_s", "clock", "engine", "queue", "sequences", "tokens")
+    __slots__ = ("begin", "busy", "busy_s", "busy_since", "clock", "engine", "queue", "sequences", "tokens")
 
     def __init__(self, engine: Engine, clock: Clock, begin: Done) -> None:
         self.engine = engine

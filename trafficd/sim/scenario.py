@@ -64,6 +64,8 @@ class Compute:
     decode_each_s: float = 0.0006
     layerwise: bool = True
     write_back: bool = True
+    decode: bool = True
+    """False: a turn ends with its first token; what is generated takes as long whoever chooses."""
     streamed: bool = False
     scale: float = 1.0
     """Speed of compute as a whole: 2 halves every time above."""
@@ -159,11 +161,11 @@ class World:
     agents: tuple[Agent, ...]
     policy: Policy | None = None
     goodput: float = 1.0
-    compute: Compute = Compute()
-    telemetry: Telemetry = Telemetry()
+    compute: Compute = field(default_factory=Compute)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     loads: tuple[Load, ...] = ()
     faults: tuple[Fault, ...] = ()
-    conditions: Conditions = Conditions()
+    conditions: Conditions = field(default_factory=Conditions)
     in_flight: int | None = None
     """Agents under way at once; None: all."""
     seconds: float | None = None

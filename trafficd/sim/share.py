@@ -49,7 +49,7 @@ def _sums(
     sums: Sums = {r: [0.0] * len(room.arbiter.lanes) for r, room in rooms.items()}
     for demand, lane, rate in zip(demands, lanes, rates, strict=True):
         for r, w in demand.route:
-            sums[r][lane] += w * demand.count * rate
+            sums[r][lane] += w * demand.flows * rate
     return sums
 
 

@@ -8,8 +8,9 @@ dated when it was taken, however late it is delivered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from typing import Any
 
+from trafficd.choice.settings import PathSettings
 from trafficd.choice.snapshot import NicKind, NicState, Snapshot
 from trafficd.sim.cluster import Cluster
 
@@ -21,13 +22,13 @@ UNIX_EPOCH_NS = 1_700_000_000 * NS
 class Sampler:
     """The counters of every NIC at the last sample, and the NICs as they are known."""
 
-    def __init__(self, cluster: Cluster, valid_s: float, settings: Sequence[tuple[str, float | bool | str]]) -> None:
+    def __init__(self, cluster: Cluster, valid_s: float, settings: Sequence[tuple[str, Any]]) -> None:
         self.cluster = cluster
         self.valid_ms = int(valid_s * 1000)
         self.rates = [int(p.write.capacity * 8) for p in cluster.nics]
         """Claimed, bits per second; a fault that is known changes it."""
         self.up = [True] * len(cluster.nics)
-        self._settings = _settings(settings)
+        self._settings = PathSettings(**dict(settings))
         self._ahead = _ahead(cluster)
         self._last = [_counted(p.read.moved, p.write.moved) for p in cluster.nics]
         self._at = 0.0
@@ -37,7 +38,9 @@ class Sampler:
     def unmeasured(self, now: float) -> Snapshot:
         """What is known without any telemetry: rates, and which NICs are up."""
         rows = zip(self._states, self.rates, self.up, strict=True)
-        self._states = [s._replace(rate_bps=r, kv_available_bps=min(s.kv_available_bps, r), up=u) for s, r, u in rows]
+        self._states = [
+            s._replace(rate_bps=r, kv_available_bps=min(s.kv_available_bps, r), up=u) for s, r, u in rows
+        ]
         return self._snapshot(now)
 
     def sample(self, now: float, silent: Iterable[int] = ()) -> Snapshot:
@@ -59,7 +62,7 @@ class Sampler:
         self._version += 1
         built = UNIX_EPOCH_NS + int(now * NS)
         layout, states = self.cluster.layout, tuple(self._states)
-        return Snapshot(f"sim-{self._version}", built, self.valid_ms, layout, states, **self._settings)
+        return Snapshot(f"sim-{self._version}", built, self.valid_ms, layout, states, settings=self._settings)
 
     def _state(self, i: int, counted: Sequence[Sequence[float]], elapsed: float, measured: int) -> NicState:
         lanes, kind = self.cluster.lanes, self.cluster.layout.nics[i].kind
@@ -90,11 +93,3 @@ def _ahead(cluster: Cluster) -> tuple[int, ...]:
         return ()
     kv = policy.lanes.lanes[cluster.lanes.kv]
     return tuple(i for i, x in enumerate(policy.lanes.lanes) if x is not kv and x.priority <= kv.priority)
-
-
-def _settings(wanted: Sequence[tuple[str, float | bool | str]]) -> dict[str, object]:
-    """The snapshot's field ``settings``, where this version of the choice has one."""
-    known = {f.name: f for f in fields(Snapshot)}
-    if "settings" not in known or not wanted:
-        return {}
-    return {"settings": type(known["settings"].default)(**dict(wanted))}

@@ -43,12 +43,12 @@ def trunks_of(
     wanted = frozenset(keep)
     trunks: list[Trunk] = []
     found: dict[tuple[int, int], list[tuple[int, float]]] = defaultdict(list)
-    for loads, cables in groups.items():
+    for shared, cables in groups.items():
         for alike in _by_capacity(cables):
             named = any(c.name in wanted for c in alike)
-            if not named and not _may_fill(loads, alike[0].capacity_bps, rates):
+            if not named and not _may_fill(shared, alike[0].capacity_bps, rates):
                 continue
-            for pair, part in loads:
+            for pair, part in shared:
                 found[pair].append((len(trunks), part * len(alike)))
             trunks.append(_trunk(alike))
     return tuple(trunks), {pair: tuple(rows) for pair, rows in found.items()}
@@ -76,7 +76,7 @@ def _spreads(
     for b, targets in enumerate(ends):
         if not targets:
             continue
-        reach = Reach(wiring.network, {t: () for t in targets})
+        reach = Reach(wiring.network, dict.fromkeys(targets, ()))
         for a, sources in enumerate(ends):
             near = reach.nearest(sources)
             if a != b and near:

@@ -112,20 +112,18 @@ def agents_offline(table: TraceTable, count: int, seed: int) -> tuple[Agent, ...
     return tuple(Agent(i, None, trajectory(table, _rng(seed, i))) for i in range(count))
 
 
-def agents_windowed(table: TraceTable, count: int, turns: int, seed: int) -> tuple[Agent, ...]:
-    """Agents met in the middle of their trajectories: ``turns`` turns each from a place drawn at random.
+POOL = 256
+"""Trajectories that a window's turns are drawn from."""
 
-    A trajectory is met in proportion to its turns, as a moment of a long run would meet it.
+
+def agents_windowed(table: TraceTable, turns: int, seed: int) -> tuple[Agent, ...]:
+    """Turns as a short window of a long run meets them: each is one of the turns of many trajectories, at random.
+
+    Each stands for itself; who has finished one takes the next.
     """
-    found = []
-    for i in range(count):
-        rng = _rng(seed, i)
-        whole = trajectory(table, rng)
-        while len(whole) <= turns or rng.random() * 4 * table.turns > len(whole):
-            whole = trajectory(table, rng)
-        first = rng.randrange(1, len(whole) - turns + 1)
-        found.append(Agent(i, None, whole[first : first + turns]))
-    return tuple(found)
+    pool = [turn for i in range(POOL) for turn in trajectory(table, _rng(seed, i))[1:]]
+    rng = _rng(seed, -2)
+    return tuple(Agent(i, None, (rng.choice(pool),)) for i in range(turns))
 
 
 def agents_online(table: TraceTable, per_s: float, seconds: float, seed: int) -> tuple[Agent, ...]:
@@ -182,11 +180,12 @@ def _row(line: str) -> TraceRow | str:
     sizes = [found.get("input_length"), found.get("output_length")]
     if not isinstance(time, int | float) or isinstance(time, bool) or not 0 <= time < 1e15:
         return "timestamp must be milliseconds from 0"
-    if not all(isinstance(s, int) and not isinstance(s, bool) and 0 < s < 2**31 for s in sizes):
+    tokens = [s for s in sizes if isinstance(s, int) and not isinstance(s, bool) and 0 < s < 2**31]
+    if len(tokens) < 2:
         return "input_length and output_length must be whole numbers above 0"
     if not isinstance(blocks, list) or not all(isinstance(b, int) for b in blocks):
         return "hash_ids must be a list of whole numbers"
-    return TraceRow(float(time), sizes[0], sizes[1], tuple(blocks))
+    return TraceRow(float(time), tokens[0], tokens[1], tuple(blocks))
 
 
 def agents_traced(rows: Sequence[TraceRow], scale: float = 1.0, most: int | None = None) -> tuple[Agent, ...]:
