@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from trafficd.api.v1 import policy_pb2, qos_pb2
 from trafficd.cli.output import percent, table, word
 
-LAYERS = ((qos_pb2.LINK_LAYER_ETHERNET, "Ethernet"), (qos_pb2.LINK_LAYER_INFINIBAND, "InfiniBand"))
+SCHEDULERS = (("htb", "Ethernet, by tc"), ("ets", "RoCE, by ETS"), ("vlarb", "InfiniBand, by VL arbitration"))
 
 
 def policy_text(policy: policy_pb2.CompiledPolicy) -> str:
     """Everything of one policy, as tables."""
     owner = f", owned by {'the API' if policy.owner == 'api' else 'a file'}" if policy.owner else ""
     head = f"policy {policy.name}: {word(qos_pb2.Mode.Name(policy.mode))}{owner}, {len(policy.ports)} ports selected"
-    return "\n\n".join([head, _lanes(policy), *_cases(policy), _markings(policy)])
+    return "\n\n".join([head, _lanes(policy), *_roce(policy), *_cases(policy), _markings(policy)])
 
 
 def _lanes(policy: policy_pb2.CompiledPolicy) -> str:
@@ -31,9 +31,28 @@ def _lanes(policy: policy_pb2.CompiledPolicy) -> str:
     return table(("LANE", "NAME", "PRIORITY", "GUARANTEED", "LIMIT"), rows)
 
 
+def _roce(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:
+    """How the lanes stand on a RoCE port; whole percents are all that ETS knows."""
+    if not policy.roce:
+        return
+    rows = [
+        (
+            x.lane,
+            x.priority,
+            x.traffic_class,
+            "strict" if x.strict else f"{x.percent}%",
+            "lossless" if x.lossless else "lossy",
+            "on" if x.ecn else "off",
+            " ".join(map(str, x.dscps)) or "all others",
+        )
+        for x in policy.roce
+    ]
+    yield "on RoCE\n" + table(("LANE", "PRIORITY", "TC", "SHARE", "PFC", "ECN", "DSCP"), rows)
+
+
 def _cases(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:
-    for layer, name in LAYERS:
-        cases = [c for c in policy.cases if c.link_layer == layer]
+    for scheduler, name in SCHEDULERS:
+        cases = [c for c in policy.cases if c.scheduler == scheduler]
         if cases:
             yield f"shares on {name}, by which lanes have more to send than they may\n" + _shares(
                 policy, cases

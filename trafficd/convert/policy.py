@@ -13,6 +13,7 @@ from trafficd.core.overview import overview
 from trafficd.core.state import ControlState, NodeState
 from trafficd_topology.model import Problem
 from trafficd_topology.qos.render import ClassMarking
+from trafficd_topology.qos.roce import RoceLane
 
 
 def compiled_message(policy: CompiledPolicy) -> policy_pb2.CompiledPolicy:
@@ -25,6 +26,7 @@ def compiled_message(policy: CompiledPolicy) -> policy_pb2.CompiledPolicy:
         cases=[_case(c) for c in policy.cases],
         markings=[marking_message(m) for m in policy.markings],
         ports=policy.ports,
+        roce=[_roce(x) for x in policy.roce],
     )
 
 
@@ -46,6 +48,20 @@ def _case(layered: LayerCase) -> qos_pb2.ContentionCase:
         backlogged=case.backlogged,
         shares=[qos_pb2.LaneShare(lane=s.lane, ratio=s.ratio) for s in case.shares],
         link_layer=number(layered.link_layer),
+        scheduler=layered.scheduler.value,
+    )
+
+
+def _roce(x: RoceLane) -> qos_pb2.RoceLane:
+    return qos_pb2.RoceLane(
+        lane=x.name,
+        priority=x.priority,
+        traffic_class=x.tc,
+        strict=x.strict,
+        percent=x.percent,
+        lossless=x.lossless,
+        ecn=x.ecn,
+        dscps=x.dscps,
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from trafficd.core.plan import Plan
 from trafficd.core.state import ControlState
 from trafficd_topology.model import LinkLayer
+from trafficd_topology.qos.ets_shares import compile_ets_shares
 from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.lanes import Lane, Mode
 from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.render import ClassMarking, markings
+from trafficd_topology.qos.roce import RoceLane, arrange
 from trafficd_topology.qos.shares import ContentionCase, compile_ib_shares, compile_shares, guarantees
 
 
@@ -23,15 +26,26 @@ class GuaranteedLane:
     ratio: float
 
 
+class Scheduler(StrEnum):
+    """What shares a port among lanes."""
+
+    HTB = "htb"
+    ETS = "ets"
+    VLARB = "vlarb"
+
+
 @dataclass(frozen=True, slots=True)
 class LayerCase:
     link_layer: LinkLayer
+    scheduler: Scheduler
     case: ContentionCase
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """``owner`` is file, api, or empty for a policy that is only being checked. ``ports`` are node/port."""
+    """``owner`` is file, api, or empty for a policy that is only being checked. ``ports`` are node/port. ``roce``: empty
+    where the policy says nothing of RoCE.
+    """
 
     name: str
     mode: Mode
@@ -41,6 +55,7 @@ class CompiledPolicy:
     cases: tuple[LayerCase, ...]
     markings: tuple[ClassMarking, ...]
     ports: tuple[str, ...] = ()
+    roce: tuple[RoceLane, ...] = ()
 
 
 def _ports(policy: str, plan: Plan | None) -> tuple[str, ...]:
@@ -52,9 +67,12 @@ def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) ->
     """Everything a person wants to know of a policy; the ports are those of the plan."""
     ratios = guarantees(policy.lanes.lanes)
     tables = policy.infiniband or derive_tables(policy.lanes)
+    roce = arrange(policy.lanes, policy.roce) if policy.roce else ()
+    ethernet, infiniband = LinkLayer.ETHERNET, LinkLayer.INFINIBAND
     cases = [
-        *(LayerCase(LinkLayer.ETHERNET, c) for c in compile_shares(policy.lanes)),
-        *(LayerCase(LinkLayer.INFINIBAND, c) for c in compile_ib_shares(policy.lanes, tables)),
+        *(LayerCase(ethernet, Scheduler.HTB, c) for c in compile_shares(policy.lanes)),
+        *(LayerCase(ethernet, Scheduler.ETS, c) for c in (compile_ets_shares(roce) if roce else ())),
+        *(LayerCase(infiniband, Scheduler.VLARB, c) for c in compile_ib_shares(policy.lanes, tables)),
     ]
     return CompiledPolicy(
         policy.name,
@@ -65,6 +83,7 @@ def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) ->
         tuple(cases),
         tuple(m for layer in LinkLayer for m in markings(policy.lanes, layer)),
         _ports(policy.name, plan),
+        roce,
     )
 
 

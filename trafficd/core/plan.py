@@ -6,12 +6,13 @@ can be programmed depends on the inventories too: what is missing or unsupported
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from types import MappingProxyType
 
 from trafficd.core.place import Placement, place
+from trafficd.core.ports import Render, Wire, chosen, notes_of, renderer
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
 from trafficd_topology.diff import State
 from trafficd_topology.model import (
@@ -26,8 +27,8 @@ from trafficd_topology.model import (
 from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy
-from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS, render_ib, render_tc
-from trafficd_topology.qos.shares import all_busy, guarantees
+from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS, render_ib
+from trafficd_topology.qos.shares import all_busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ScopePlan:
 
     ``name`` is the agent's name for the port, or the fabric's. ``ports`` are the fabric file's names of the ports
     it is about: one for a port, the selected ones for a fabric. ``guaranteed`` is what each of ``lanes`` gets of a
-    port with every lane backlogged, 0 to 1, in their order.
+    port with every lane backlogged, 0 to 1, in their order. ``notes``: what an operator should know of it, sentences.
     """
 
     node: str
@@ -49,6 +50,7 @@ class ScopePlan:
     lanes: LaneSet
     ports: tuple[PortKey, ...] = ()
     guaranteed: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,6 @@ class Plan:
         return tuple(Problem(c.scope, "", c.reason) for c in self.conflicts)
 
 
-Render = Callable[[Policy, int, str], State]
-"""(policy, rate in bits per second, port driver) -> elements."""
-
-
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """``control_ports``: TCP ports, at either end, that belong to the control lane."""
@@ -117,15 +115,6 @@ class PlanOptions:
     control_ports: tuple[int, ...] = CONTROL_PORTS
 
 
-Renderer = Callable[[Policy, int, PlanOptions], State]
-
-
-def _tc(policy: Policy, rate_bps: int, options: PlanOptions) -> State:
-    return render_tc(policy.lanes, rate_bps, policy.tc, options.control_ports)
-
-
-PORT_DRIVERS: tuple[tuple[str, Renderer], ...] = (("tc", _tc), ("fake", _tc))
-"""Drivers of ports, the preferred first, and what each is told."""
 FABRIC_DRIVERS = ("opensm", "fake")
 """Drivers of whole fabrics, the preferred first. All are told OpenSM's options and the tables that follow."""
 
@@ -163,7 +152,7 @@ def plan(
     known = _Known(nodes, placement, {s: n for s, n in writers.items() if n in here})
     every = claims(policies, among)
     # Thousands of ports share a few rates and policies: each pair is rendered once.
-    render = cache(lambda policy, rate, driver: dict(PORT_DRIVERS)[driver](policy, rate, options))
+    render = cache(renderer(options.control_ports))
     outcomes = [_scope(c, known, render) for c in every if len(c.policies) == 1]
     scopes = [o for o in outcomes if isinstance(o, ScopePlan)]
     selections = tuple(Selection(p.name, tuple(t.port for t in selected(p, among))) for p in policies)
@@ -172,6 +161,7 @@ def plan(
         *(f"policy {s.policy} selects no port of the fabric" for s in selections if not s.ports),
         *_absent(every, known),
         *(o for o in outcomes if isinstance(o, str) and o),
+        *notes_of((str(s.ports[0]), note) for s in scopes for note in s.notes),
         *_fabric_notes(scopes, among),
         *_standby_notes(scopes, known),
     ]
@@ -209,26 +199,26 @@ def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     port = known.placement.ports.get(target.port)
     if port is None:
         return f"port {target.port} was not found by its agent, by GUID, PCI address or name"
-    driver = _choose([name for name, _ in PORT_DRIVERS], port.offers)
-    if driver is None:
+    offer = chosen(port.offers)
+    if offer is None:
         return f"port {target.port} cannot be programmed: {_reasons(port.offers)}"
     rate = least([target.rate_bps, port.rate_bps])
     if rate is None:
         return f"port {target.port} has no known rate: give its link one in the fabric file"
     if rate < MIN_PORT_RATE_BPS:
         return f"port {target.port} has {rate} bit/s, too few to split: {MIN_PORT_RATE_BPS} are needed"
-    elements = render(policy, rate, driver)
+    made = render(policy, Wire(rate, offer.dcb), offer.driver)
+    if made.problems:
+        return f"port {target.port} cannot hold policy {policy.name}: {'; '.join(made.problems)}"
     return ScopePlan(
-        target.port.node, claim.kind, port.name, driver, policy.mode, policy.name, elements, policy.lanes,
-        (target.port,), _guaranteed(policy, claim.kind),
+        target.port.node, claim.kind, port.name, offer.driver, policy.mode, policy.name, made.elements, policy.lanes,
+        (target.port,), made.guaranteed, made.notes,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def _guaranteed(policy: Policy, kind: ScopeKind) -> tuple[float, ...]:
-    """Of htb what the lanes ask for, of a subnet what its arbitration tables come to."""
-    if kind is ScopeKind.PORT:
-        return tuple(float(ratio) for ratio in guarantees(policy.lanes.lanes))
+def _guaranteed(policy: Policy) -> tuple[float, ...]:
+    """What the arbitration tables of a subnet come to."""
     busy = all_busy(policy.lanes, policy.infiniband or derive_tables(policy.lanes))
     return tuple(busy.ratio(lane.name) for lane in policy.lanes.lanes)
 
@@ -271,7 +261,7 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
     ports = tuple(t.port for t in claim.targets)
     return ScopePlan(
         node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports,
-        _guaranteed(policy, claim.kind),
+        _guaranteed(policy),
     )  # fmt: skip
 
 

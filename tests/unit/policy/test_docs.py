@@ -65,7 +65,9 @@ def table(preset: Preset) -> str:
     return "".join(f"| {row} |\n" for row in rows)
 
 
-@pytest.mark.parametrize("preset", [Preset.DUALPATH, Preset.THREE_CLASS, Preset.NCCL_TWO_VL])
+@pytest.mark.parametrize(
+    "preset", [Preset.DUALPATH, Preset.DUALPATH_FOUR_LOSSLESS, Preset.THREE_CLASS, Preset.NCCL_TWO_VL]
+)
 def test_the_table_of_a_preset_is_its_lanes(preset: Preset) -> None:
     assert table(preset) in DOC.read_text()
     assert "DSCP 26" in read_preset(preset)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from trafficd.core.plan import Plan, ScopePlan, plan
+from trafficd_topology.diff import State
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
@@ -23,6 +24,8 @@ from trafficd_topology.model import (
 )
 from trafficd_topology.parsers.fabric import parse_fabric
 from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.dcb import DcbFeatures
+from trafficd_topology.qos.kinds import DCB_KINDS
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "plan").iterdir())
 TC = (DriverOffer("tc", supported=True),)
@@ -40,7 +43,15 @@ def derived(fabric: FabricSpec) -> tuple[NodeInventory, ...]:
 
 
 def offers(tree: dict[str, Any]) -> tuple[DriverOffer, ...]:
-    return tuple(DriverOffer(**o) for o in tree["offers"]) if "offers" in tree else TC
+    return tuple(offer(o) for o in tree["offers"]) if "offers" in tree else TC
+
+
+def offer(tree: dict[str, Any]) -> DriverOffer:
+    """``dcb``: what a port can hold, every kind where it names none."""
+    if (features := tree.get("dcb")) is None:
+        return DriverOffer(**tree)
+    kinds = tuple(features.get("kinds", DCB_KINDS))
+    return DriverOffer(**{**tree, "dcb": DcbFeatures(**{**features, "kinds": kinds})})
 
 
 def written(tree: list[dict[str, Any]]) -> tuple[NodeInventory, ...]:
@@ -57,6 +68,16 @@ def written(tree: list[dict[str, Any]]) -> tuple[NodeInventory, ...]:
     )
 
 
+def shown(elements: State) -> list[str]:
+    """An element a line; the code points of one priority together."""
+    dscps: dict[str, list[str]] = {}
+    for e in elements:
+        if e.kind == "dscp":
+            dscps.setdefault(element(e).partition(": ")[2], []).append(e.key)
+    together = [f"dscp/{','.join(sorted(keys, key=int))}: {value}" for value, keys in dscps.items()]
+    return [element(e) for e in elements if e.kind != "dscp"] + together
+
+
 def element(e: Any) -> str:
     values = " ".join(f"{f.name}={getattr(e.value, f.name)!r}" for f in fields(e.value))
     return f"{e.name}: {values}"
@@ -71,7 +92,7 @@ def scope(s: ScopePlan) -> dict[str, Any]:
             f"{lane.id} {lane.name} {ratio:.4%}"
             for lane, ratio in zip(s.lanes.lanes, s.guaranteed, strict=True)
         ],
-        "elements": [element(e) for e in s.elements],
+        "elements": shown(s.elements),
     }
 
 

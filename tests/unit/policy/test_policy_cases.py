@@ -8,8 +8,10 @@ import pytest
 from trafficd_topology.diff import render
 from trafficd_topology.model import LinkLayer
 from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.ets_shares import compile_ets_shares
 from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.render import ClassMarking, markings, render_ib
+from trafficd_topology.qos.roce import arrange
 from trafficd_topology.qos.shares import ContentionCase, compile_shares
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "policy").iterdir())
@@ -24,6 +26,20 @@ def contention(c: ContentionCase) -> str:
     return "  " + ", ".join(f"{s.lane} {s.ratio:.2%}" for s in c.shares)
 
 
+def roce(p: Policy) -> list[str]:
+    """How the lanes stand on a RoCE port."""
+    if p.roce is None:
+        return ["  no RoCE"]
+    arranged = arrange(p.lanes, p.roce)
+    rows = [
+        f"  {x.name}: priority {x.priority}, TC {x.tc}, {'strict' if x.strict else f'{x.percent}%'}"
+        f"{', lossless' if x.lossless else ''}{', ECN' if x.ecn else ''}, DSCP {x.dscps}"
+        for x in arranged
+    ]
+    cases = [f"  ETS {contention(c).strip()}" for c in compile_ets_shares(arranged)]
+    return [f"  {p.roce}", *rows, *cases]
+
+
 def described(p: Policy) -> str:
     """Everything a policy says, and what comes of it."""
     lines = [f"policy {p.name}: {p.mode}, preset {p.preset}, {p.tc}"]
@@ -32,6 +48,7 @@ def described(p: Policy) -> str:
     lines += [f"  {c.name}: {c.lane} for {', '.join(c.intents)}" for c in p.lanes.classes]
     lines += [marked(m) for layer in LinkLayer for m in markings(p.lanes, layer)]
     lines += [contention(c) for c in compile_shares(p.lanes)]
+    lines += roce(p)
     return "\n".join([*lines, *(f"  {x}" for x in render(render_ib(p.lanes, p.infiniband)).splitlines())])
 
 

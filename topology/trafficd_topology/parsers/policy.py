@@ -13,6 +13,7 @@ from trafficd_topology.model import LinkLayer, NicKind, Problem, Role
 from trafficd_topology.parsers.lane_rules import judge, names
 from trafficd_topology.parsers.lanes import read_classes, read_infiniband, read_lanes, read_ratio, read_words
 from trafficd_topology.parsers.presets import preset_tree
+from trafficd_topology.parsers.roce import judge_roce, read_roce
 from trafficd_topology.parsers.rollout import read_rollout
 from trafficd_topology.parsers.tree import Mapping, load, note
 from trafficd_topology.qos.lanes import LaneSet, Mode
@@ -72,15 +73,20 @@ def _policy(m: Mapping) -> Policy | None:
     base = preset_tree(preset)
     at_lanes = len(m.problems)
     lanes, classes = read_lanes(m, base, preset), read_classes(m, base, preset)
-    tables = read_infiniband(m, base, m.has("lanes"))
+    tables, roce = read_infiniband(m, base, m.has("lanes")), read_roce(m, base)
     whole = len(m.problems) == at_lanes
     for problem in judge(lanes, classes, tables, m.path) if whole else names(lanes, classes, m.path):
         note(m.problems, problem)
     m.done()
+    lane_set = LaneSet(tuple(x.value for x in lanes), tuple(x.value for x in classes))
+    if roce and len(m.problems) == before:
+        for problem in judge_roce(lane_set, roce):
+            note(m.problems, problem)
     if len(m.problems) > before:
         return None
-    lane_set = LaneSet(tuple(x.value for x in lanes), tuple(x.value for x in classes))
-    return Policy(name, lane_set, mode, selectors, preset, tc, tables.value if tables else None)
+    return Policy(
+        name, lane_set, mode, selectors, preset, tc, tables.value if tables else None, roce.value if roce else None
+    )  # fmt: skip
 
 
 def _preset(m: Mapping) -> Preset:

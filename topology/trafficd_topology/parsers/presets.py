@@ -18,6 +18,7 @@ class PresetTree:
     lanes: tuple[dict[str, Any], ...] = ()
     classes: tuple[dict[str, Any], ...] = ()
     infiniband: dict[str, Any] = field(default_factory=dict)
+    roce: dict[str, Any] | None = None
 
 
 def read_preset(preset: Preset) -> str:
@@ -33,4 +34,4 @@ def preset_tree(preset: Preset) -> PresetTree:
     tree, problems = load(read_preset(preset))
     if problems:
         raise ValueError(f"preset {preset} in the package is broken: {problems[0]}")
-    return PresetTree(tuple(tree["lanes"]), tuple(tree["classes"]), tree["infiniband"])
+    return PresetTree(tuple(tree["lanes"]), tuple(tree["classes"]), tree.get("infiniband", {}), tree["roce"])

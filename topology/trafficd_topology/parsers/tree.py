@@ -160,6 +160,13 @@ class Mapping:
         self._asked.add(key)
         return self._value.get(key) is not None
 
+    def names(self) -> tuple[str, ...]:
+        """Every key, where the keys are names of the operator's; those that are no text are a problem."""
+        for key in self._value:
+            if not isinstance(key, str):
+                self.problem("", key, "must be a name")
+        return tuple(key for key in self._value if isinstance(key, str))
+
     def raw(self, key: str) -> Any:
         self._asked.add(key)
         return self._value.get(key)

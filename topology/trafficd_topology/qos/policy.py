@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, Role
 from trafficd_topology.qos.lanes import LaneSet, Mode
+from trafficd_topology.qos.roce import RoceOptions
 from trafficd_topology.qos.vlarb import IbTables
 
 
@@ -20,6 +21,7 @@ class Preset(StrEnum):
     """Lanes and classes that ship with the product, as YAML beside this module."""
 
     DUALPATH = "dualpath"
+    DUALPATH_FOUR_LOSSLESS = "dualpath-four-lossless"
     TWO_LANE_STRICT = "two-lane-strict"
     THREE_CLASS = "three-class"
     NCCL_TWO_VL = "nccl-two-vl"
@@ -85,7 +87,9 @@ class TcOptions:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One named policy. ``infiniband`` is None where the tables are to be derived from the lanes."""
+    """One named policy. ``infiniband`` is None where the tables are to be derived from the lanes, ``roce`` where it says
+    nothing of RoCE: its ports are then not programmed by DCB.
+    """
 
     name: str
     lanes: LaneSet
@@ -94,6 +98,7 @@ class Policy:
     preset: Preset = Preset.NONE
     tc: TcOptions = TcOptions()
     infiniband: IbTables | None = None
+    roce: RoceOptions | None = None
 
     @property
     def digest(self) -> str:

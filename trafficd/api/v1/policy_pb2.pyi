@@ -57,7 +57,7 @@ class ApplyPolicyResponse(_message.Message):
     def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ...) -> None: ...
 
 class CompiledPolicy(_message.Message):
-    __slots__ = ("name", "mode", "owner", "digest", "lanes", "cases", "markings", "ports")
+    __slots__ = ("name", "mode", "owner", "digest", "lanes", "cases", "markings", "ports", "roce", "switch_digest")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,8 @@ class CompiledPolicy(_message.Message):
     CASES_FIELD_NUMBER: _ClassVar[int]
     MARKINGS_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    ROCE_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_DIGEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     mode: _qos_pb2.Mode
     owner: str
@@ -74,7 +76,9 @@ class CompiledPolicy(_message.Message):
     cases: _containers.RepeatedCompositeFieldContainer[_qos_pb2.ContentionCase]
     markings: _containers.RepeatedCompositeFieldContainer[_qos_pb2.Marking]
     ports: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., owner: _Optional[str] = ..., digest: _Optional[str] = ..., lanes: _Optional[_Iterable[_Union[_qos_pb2.Lane, _Mapping]]] = ..., cases: _Optional[_Iterable[_Union[_qos_pb2.ContentionCase, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., ports: _Optional[_Iterable[str]] = ...) -> None: ...
+    roce: _containers.RepeatedCompositeFieldContainer[_qos_pb2.RoceLane]
+    switch_digest: str
+    def __init__(self, name: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., owner: _Optional[str] = ..., digest: _Optional[str] = ..., lanes: _Optional[_Iterable[_Union[_qos_pb2.Lane, _Mapping]]] = ..., cases: _Optional[_Iterable[_Union[_qos_pb2.ContentionCase, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., ports: _Optional[_Iterable[str]] = ..., roce: _Optional[_Iterable[_Union[_qos_pb2.RoceLane, _Mapping]]] = ..., switch_digest: _Optional[str] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -277,14 +277,16 @@ class Lane(_message.Message):
     def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., strict: bool = ..., guaranteed_ratio: _Optional[float] = ..., limit_ratio: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class ContentionCase(_message.Message):
-    __slots__ = ("backlogged", "shares", "link_layer")
+    __slots__ = ("backlogged", "shares", "link_layer", "scheduler")
     BACKLOGGED_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     LINK_LAYER_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
     backlogged: _containers.RepeatedScalarFieldContainer[str]
     shares: _containers.RepeatedCompositeFieldContainer[LaneShare]
     link_layer: LinkLayer
-    def __init__(self, backlogged: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[LaneShare, _Mapping]]] = ..., link_layer: _Optional[_Union[LinkLayer, str]] = ...) -> None: ...
+    scheduler: str
+    def __init__(self, backlogged: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[LaneShare, _Mapping]]] = ..., link_layer: _Optional[_Union[LinkLayer, str]] = ..., scheduler: _Optional[str] = ...) -> None: ...
 
 class LaneShare(_message.Message):
     __slots__ = ("lane", "ratio")
@@ -293,6 +295,26 @@ class LaneShare(_message.Message):
     lane: str
     ratio: float
     def __init__(self, lane: _Optional[str] = ..., ratio: _Optional[float] = ...) -> None: ...
+
+class RoceLane(_message.Message):
+    __slots__ = ("lane", "priority", "traffic_class", "strict", "percent", "lossless", "ecn", "dscps")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LOSSLESS_FIELD_NUMBER: _ClassVar[int]
+    ECN_FIELD_NUMBER: _ClassVar[int]
+    DSCPS_FIELD_NUMBER: _ClassVar[int]
+    lane: str
+    priority: int
+    traffic_class: int
+    strict: bool
+    percent: int
+    lossless: bool
+    ecn: bool
+    dscps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, lane: _Optional[str] = ..., priority: _Optional[int] = ..., traffic_class: _Optional[int] = ..., strict: bool = ..., percent: _Optional[int] = ..., lossless: bool = ..., ecn: bool = ..., dscps: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Problem(_message.Message):
     __slots__ = ("path", "value", "reason")
