@@ -75,7 +75,7 @@ class Paths:
         if self._frame is None:
             return
         engine, now = self._service.engine, time.monotonic()
-        live = Live(engine.engines(), engine.totals(now))
+        live = Live(engine.engines(), engine.totals(now), engine.learned())
         self._built += 1
         moment = Moment(f"{self._state().generation}-{self._built}", now, time.time_ns())
         built = await asyncio.to_thread(_build, self._frame, self.telemetry, live, moment)

@@ -45,6 +45,7 @@ class Account:
         "_baseline_at",
         "_epoch",
         "_expected",
+        "_least",
         "_live",
         "_moved",
         "_placed",
@@ -58,6 +59,7 @@ class Account:
         "available",
         "drain",
         "foreign",
+        "learned",
         "nic",
         "offered",
         "reserved",
@@ -77,8 +79,11 @@ class Account:
         """Bytes per second by which outstanding goes down between measurements."""
         self.foreign = 0.0
         """Bytes per second of KV that nobody reserved: measured minus expected."""
+        self.learned = 1.0
+        """Its rate as seen in reads that ended, over what it claims: at most 1."""
         self._price = 1.0
         self._epoch = 0
+        self._least = 1.0
         self._live = 0
         self._touched = 0.0
         self._sampled_at: float | None = None
@@ -132,6 +137,16 @@ class Account:
             self.reserved = 0.0
             self._new_epoch()
 
+    def reduced(self, part: Shares, left: float, now: float) -> Shares:
+        """The reservation, of which its holder says that ``left`` bytes are still to come."""
+        before = self.remaining(part, now)
+        if part.epoch != self._epoch:
+            return part
+        left = min(max(left, 0.0), part.size)
+        self.reserved = max(0.0, self.reserved + left - before)
+        self._settled += before - left
+        return part._replace(shares=left / self._price)
+
     def restate(self, size: float, now: float) -> None:
         """Somebody who sees the queue says it holds ``size`` bytes: that replaces everything known before.
 
@@ -148,15 +163,25 @@ class Account:
             self._scale(min(1.0, (size + self._recent_size) / self.reserved))
         self._baseline(now)
 
+    def relearn(self, ratio: float) -> None:
+        """Its rate is this part of what it claims."""
+        if ratio != self.learned:
+            if self.drain == self.offered * self.learned:
+                self.drain = self.offered * ratio
+            self.learned = ratio
+            self.reckon(self._least)
+
     def reckon(self, least: float) -> None:
         """After a measurement: what is left for us of what is offered; never less than ``least`` (above zero)."""
-        self.available = max(self.offered - self.foreign, self.offered * LEAST_SHARE, least)
+        self._least = least
+        offered = self.offered * self.learned
+        self.available = max(offered - self.foreign, offered * LEAST_SHARE, least)
 
     def unmeasured(self) -> None:
         """No fresh measurement: a NIC with work to do is taken to do it at the rate it offers."""
         self._sampled_at = None
         self.foreign = 0.0
-        self.drain = self.offered
+        self.drain = self.offered * self.learned
 
     def sample(self, rate: float, measured_at: float, now: float) -> None:
         """KV was measured at ``rate`` bytes per second over the interval that ended at ``measured_at``."""

@@ -4,11 +4,12 @@ asked about are the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import NamedTuple, Protocol
 
+from trafficd.choice.evidence import Explanation
 from trafficd.choice.request import Fallback, FallbackReason, Plan
 from trafficd.choice.roster import Known
 from trafficd.choice.view import Ranked, Task
@@ -57,6 +58,9 @@ class PathRule(Protocol):
     def order(self, task: Task, pair: Pair, ways: list[Way], *, stale: bool) -> list[Option]: ...
 
 
+Explainer = Callable[[Task, tuple[str, str], Sequence[Option], Fallback | None], Explanation]
+
+
 def single(task: Task, pair: Pair, way: Way) -> Option:
     """The whole read on one way."""
     return Option(way.seconds, pair, (Part(way, task.size, way.limit),))
@@ -85,6 +89,7 @@ class Composed:
     name: str
     engines: EngineRule
     paths: PathRule
+    explain: Explainer
 
     def rank(self, task: Task) -> Ranked:
         """Engines, then ways, then what else was asked about."""
@@ -93,37 +98,41 @@ class Composed:
             return Ranked((), (), None)
         ways = ways_of(task, pair)
         if not ways:
-            return _elsewhere(task, pair)
+            return self._elsewhere(task, pair)
         fallback = missing(task, ways)
         options = self.paths.order(task, pair, ways, stale=is_stale(fallback))
-        best = options[0].seconds
-        plans = [_plan(task, option, best) for option in options]
         if task.request.max_plans != 1 and len(task.prefill) + len(task.decode) > 2:
-            plans += _alternatives(task, pair, best)
-        if task.request.strict:
-            plans = [plans[0], *(p for p in plans[1:] if p.score >= STRICT_SCORE)]
-        nics = tuple(i for part in options[0].parts for i in part.way.nics)
-        return Ranked(tuple(plans), nics, fallback)
+            options += _alternatives(task, pair)
+        return self._ranked(task, options, fallback)
+
+    def _ranked(self, task: Task, options: list[Option], fallback: Fallback | None) -> Ranked:
+        request, best = task.request, options[0].seconds
+        if request.strict:
+            options = [o for i, o in enumerate(options) if i == 0 or best >= STRICT_SCORE * o.seconds]
+        if request.max_plans > 0:
+            options = options[: request.max_plans]
+        explanation = None
+        if request.explain:
+            explanation = self.explain(task, (self.name, self.engines.name), options, fallback)
+        nics = tuple([i for part in options[0].parts for i in part.way.nics])
+        return Ranked(tuple([_plan(task, o, best) for o in options]), nics, fallback, explanation)
+
+    def _elsewhere(self, task: Task, pair: Pair) -> Ranked:
+        """The pair chosen by load cannot read: take the best that can."""
+        prefill, decode = pair
+        pairs: list[Pair] = list(islice(product(task.prefill, task.decode or (decode,)), MOST_PAIRS))
+        pairs += [(prefill, d) for d in islice(task.decode, MOST_PAIRS)]
+        pairs += [(p, decode) for p in islice(task.prefill, MOST_PAIRS)]
+        options = [single(task, p, way) for p in dict.fromkeys(pairs) for way in ways_of(task, p)]
+        options.sort(key=lambda option: option.seconds)
+        if not options:
+            return Ranked((), (), None)
+        return self._ranked(task, options, missing(task, [options[0].parts[0].way]))
 
 
 def is_stale(fallback: Fallback | None) -> bool:
     """Whether a fallback means that measurements are missing."""
     return fallback is not None and fallback.reason is not FallbackReason.NO_QUEUE
-
-
-def _elsewhere(task: Task, pair: Pair) -> Ranked:
-    """The pair chosen by load cannot read: take the best that can."""
-    prefill, decode = pair
-    pairs: list[Pair] = list(islice(product(task.prefill, task.decode or (decode,)), MOST_PAIRS))
-    pairs += [(prefill, d) for d in islice(task.decode, MOST_PAIRS)]
-    pairs += [(p, decode) for p in islice(task.prefill, MOST_PAIRS)]
-    options = [single(task, p, way) for p in dict.fromkeys(pairs) for way in ways_of(task, p)]
-    options.sort(key=lambda option: option.seconds)
-    if not options:
-        return Ranked((), (), None)
-    plans = tuple(_plan(task, option, options[0].seconds) for option in options)
-    way = options[0].parts[0].way
-    return Ranked(plans, way.nics, missing(task, [way]))
 
 
 def missing(task: Task, ways: Iterable[Way]) -> Fallback | None:
@@ -168,7 +177,7 @@ def _plan(task: Task, option: Option, best: float) -> Plan:
     return Plan(prefill.ref, ref, legs, option.seconds, score)
 
 
-def _alternatives(task: Task, chosen: Pair, best: float) -> list[Plan]:
+def _alternatives(task: Task, chosen: Pair) -> list[Option]:
     """Every other candidate with the chosen partner, soonest first."""
     prefill, decode = chosen
     pairs: list[Pair] = [
@@ -177,7 +186,7 @@ def _alternatives(task: Task, chosen: Pair, best: float) -> list[Plan]:
     pairs += [(prefill, d) for d in _others(task.decode, decode, named=bool(task.request.decode))]
     found = [single(task, pair, min(ways, key=by_seconds)) for pair in pairs if (ways := ways_of(task, pair))]
     found.sort(key=lambda option: option.seconds)
-    return [_plan(task, option, best) for option in found]
+    return found
 
 
 def _others(candidates: tuple[Known, ...], chosen: Known | None, *, named: bool) -> list[Known]:

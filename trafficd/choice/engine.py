@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from trafficd.choice.account import Account
+from trafficd.choice.evidence import Shadow
+from trafficd.choice.feedback import Feedback, Trial
 from trafficd.choice.ledger import Ledger, bounded_ttl
 from trafficd.choice.registry import DEFAULT, engine_rule_names, strategy_names, strategy_of
 from trafficd.choice.request import (
@@ -24,6 +26,7 @@ from trafficd.choice.request import (
     FallbackReason,
     ItemProblem,
     Lease,
+    Leg,
     Plan,
     Request,
     Reservation,
@@ -31,6 +34,7 @@ from trafficd.choice.request import (
 )
 from trafficd.choice.resolve import resolve
 from trafficd.choice.roster import Roster, problem_of
+from trafficd.choice.shadow import seconds_of
 from trafficd.choice.snapshot import Engine, NicState, Snapshot
 from trafficd.choice.view import Given, Ranked, Strategy, View
 
@@ -53,6 +57,7 @@ class PathEngine:
 
     def __init__(self, name: str, strategy: Strategy | None = None) -> None:
         self.ledger = Ledger(name)
+        self.feedback = Feedback()
         self._strategy = strategy
         self._given = Given()
         self._roster = Roster()
@@ -86,6 +91,9 @@ class PathEngine:
             snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, self._given, lanes
         )
         if old is not None and old.layout is layout:
+            for before, state, account in zip(old.states, snapshot.states, accounts, strict=True):
+                if before.up is not state.up or before.rate_bps != state.rate_bps:
+                    self.feedback.forget(account)
             self._view.roles, self._view.rankings = old.roles, old.rankings
 
     def follow(self, snapshot: Snapshot, now: float) -> None:
@@ -93,7 +101,9 @@ class PathEngine:
         self._roster.replace(snapshot.engines, now)
         self.swap(snapshot, now)
         for name, state in zip(snapshot.layout.index.nic_names, snapshot.states, strict=True):
-            self.ledger.account(name).restate(float(state.outstanding_bytes), now)
+            account = self.ledger.account(name)
+            account.restate(float(state.outstanding_bytes), now)
+            account.relearn(state.learned)
 
     def recommend(self, request: Request, now: float) -> Answer:
         """Plans, best first, and a lease when one was asked for."""
@@ -110,7 +120,7 @@ class PathEngine:
         ranked = Ranked((), (), None) if task is None else strategy.rank(task)
         if not ranked.plans and not problems:
             problems.append(UNREACHABLE)
-        answer = _answer(view, request, ranked, tuple(problems))
+        answer = _answer(view, ranked, tuple(problems))
         return self._reserved(answer, request, now) if request.reserve_s > 0 and answer.plans else answer
 
     def _chooser(self, view: View, request: Request, problems: list[ItemProblem]) -> Strategy:
@@ -142,9 +152,19 @@ class PathEngine:
         """Restate a lease, whether it is known or not."""
         return self.ledger.renew(lease_id, self._known(reservation)[0], now)
 
-    def release(self, lease_id: str, now: float) -> bool:
-        """End a lease; False when it had ended."""
-        return self.ledger.release(lease_id, now)
+    def progress(self, lease_id: str, moved_bytes: int, now: float) -> bool:
+        """So many bytes of a read have come, of all its legs together; False when its lease had ended."""
+        held = self.ledger.lease(lease_id)
+        size = 0 if held is None else held.size
+        return self.ledger.moved(lease_id, min(moved_bytes / size, 1.0) if size else 1.0, now)
+
+    def release(self, lease_id: str, now: float, *, cancelled: bool = False) -> bool:
+        """End a lease; False when it had ended. What a read took is learned from unless it was cancelled."""
+        held = self.ledger.lease(lease_id)
+        existed = self.ledger.release(lease_id, now)
+        if existed and held is not None and held.trials and not cancelled:
+            self.feedback.ended(held.trials, now - held.since, now)
+        return existed
 
     def report(self, reports: Iterable[EngineReport], now: float) -> tuple[ItemProblem, ...]:
         """Take engines' reports; what cannot be used is named and the rest is taken."""
@@ -160,6 +180,24 @@ class PathEngine:
     def engines(self) -> tuple[Engine, ...]:
         """Every engine as last reported, for a snapshot."""
         return tuple(known.engine for known in self._roster.known.values())
+
+    def learned(self) -> dict[str, float]:
+        """Learned rate over claimed one per ``node/nic``, of those that are slower than they claim; for a snapshot."""
+        return {a.nic: a.learned for a in self.feedback.accounts() if a.learned < 1.0}
+
+    def shadow(self, request: Request, own: Plan, now: float) -> Answer:
+        """Ours beside the scheduler's own choice: only that is reserved, where the request asks for it."""
+        view = self._view
+        answer = self.recommend(replace(request, reserve_s=0.0), now)
+        if view is None or not answer.plans:
+            return answer
+        seconds, problem = seconds_of(view, own, now)
+        ours, _ = seconds_of(view, answer.plans[0], now)
+        lease = None
+        if request.reserve_s > 0:
+            lease, problems = self.reserve(reservation_of(own, request.id, request.reserve_s), now)
+            answer = answer._replace(problems=answer.problems + problems)
+        return answer._replace(lease=lease, shadow=Shadow(seconds, ours, problem))
 
     def totals(self, now: float) -> dict[str, int]:
         """Outstanding bytes per ``node/nic`` where there are any, for a snapshot."""
@@ -181,11 +219,19 @@ class PathEngine:
         plan = answer.plans[0]
         lease = self.ledger.reserve(reservation_of(plan, request.id, bounded_ttl(request.reserve_s)), now)
         answer = answer._replace(lease=lease)
-        held = self.ledger.held(request.id)
+        held = self.ledger.lease(lease.id)
         if held is not None:
-            held.answer = answer
+            held.answer = answer if request.id else None
+            held.trials = tuple([self._trial(leg) for leg in plan.legs])
+            held.size = sum([leg.bytes for leg in plan.legs])
         self._assign(plan)
         return answer
+
+    def _trial(self, leg: Leg) -> Trial:
+        reader = self.ledger.account(leg.nics[0])
+        limit = leg.bottleneck.removeprefix("nic:")
+        other = self.ledger.account(limit) if limit != reader.nic and limit in leg.nics else None
+        return Trial(reader, other, leg.expected_seconds * (reader if other is None else other).learned)
 
     def _assign(self, plan: Plan) -> None:
         """The paper's immediate update: what was just given to an engine counts until it reports again."""
@@ -259,16 +305,16 @@ def _measure(state: NicState, account: Account, measured_at: float | None, now: 
     account.reckon(max(state.rate_bps / 8 / LEAST_OF_RATE, 1.0))
 
 
-def _answer(view: View, request: Request, ranked: Ranked, problems: tuple[ItemProblem, ...]) -> Answer:
-    plans = ranked.plans[: request.max_plans] if request.max_plans > 0 else ranked.plans
+def _answer(view: View, ranked: Ranked, problems: tuple[ItemProblem, ...]) -> Answer:
     times = [t for i in ranked.nics if (t := view.states[i].measured_unix_ns) is not None]
     snapshot = view.snapshot
     return Answer(
-        plans,
+        ranked.plans,
         snapshot.version,
         min(times, default=0),
         snapshot.valid_for_ms,
         ranked.fallback,
         None,
         problems,
+        ranked.explanation,
     )

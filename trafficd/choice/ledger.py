@@ -11,6 +11,7 @@ import heapq
 from dataclasses import dataclass, replace
 
 from trafficd.choice.account import Account, Shares
+from trafficd.choice.feedback import Trial
 from trafficd.choice.request import MOST_BYTES, Answer, Lease, LegBytes, Reservation
 
 MAX_TTL_S = 600.0
@@ -27,6 +28,20 @@ class Held:
     ends: float
     parts: list[Shares]
     answer: Answer | None = None
+    since: float = 0.0
+    trials: tuple[Trial, ...] = ()
+    """For what its end says about predictions; empty when it says nothing."""
+    size: int = 0
+    """Bytes of the read; 0 where only its loads are known."""
+
+    def carry(self, before: Held) -> None:
+        """Go on from a lease that is restated."""
+        self.answer, self.since, self.trials, self.size = (
+            before.answer,
+            before.since,
+            before.trials,
+            before.size,
+        )
 
 
 def bounded_ttl(ttl_s: float) -> float:
@@ -81,7 +96,7 @@ class Ledger:
             self._serial += 1
             return self._add(f"{self._name}-{self._serial}", reservation, now)
         self._extend(held, reservation.ttl_s, now)
-        return self._lease(held, now)
+        return self._told(held, now)
 
     def renew(self, lease_id: str, reservation: Reservation, now: float) -> Lease:
         """Restate a lease as of now, whether we knew it (a restarted controller does not) or not.
@@ -92,15 +107,27 @@ class Ledger:
         self.expire(now)
         known = self._leases.get(lease_id)
         twin = self.held(reservation.request_id)
-        answer = None
         if known is not None:
-            answer = known.answer
             reservation = _at_most(reservation, self.remaining(lease_id, now))
         for old in {id(h): h for h in (known, twin) if h is not None}.values():
             self._end(old, now)
         lease = self._add(lease_id, reservation, now, anew=known is None and twin is None)
-        self._leases[lease_id].answer = answer
+        if known is not None:
+            self._leases[lease_id].carry(known)
         return lease
+
+    def moved(self, lease_id: str, share: float, now: float) -> bool:
+        """This part of a lease (0 to 1) has moved, by its holder's word; False when there is none."""
+        self.expire(now)
+        held = self._leases.get(lease_id)
+        if held is None:
+            return False
+        held.parts = [p.account.reduced(p, p.size * (1 - share), now) for p in held.parts]
+        return True
+
+    def lease(self, lease_id: str) -> Held | None:
+        """A live lease by its id."""
+        return self._leases.get(lease_id)
 
     def release(self, lease_id: str, now: float) -> bool:
         """End a lease; False when there was none (any more)."""
@@ -141,12 +168,12 @@ class Ledger:
             for leg in reservation.legs
             if leg.bytes > 0
         ]
-        held = Held(lease_id, reservation.request_id, 0.0, parts)
+        held = Held(lease_id, reservation.request_id, 0.0, parts, since=now)
         self._leases[lease_id] = held
         if reservation.request_id:
             self._by_request[reservation.request_id] = held
         self._extend(held, reservation.ttl_s, now)
-        return self._lease(held, now)
+        return self._told(held, now)
 
     def _extend(self, held: Held, ttl_s: float, now: float) -> None:
         ends = now + bounded_ttl(ttl_s)
@@ -154,7 +181,7 @@ class Ledger:
             held.ends = ends
             heapq.heappush(self._deadlines, (ends, held.id))
 
-    def _lease(self, held: Held, now: float) -> Lease:
+    def _told(self, held: Held, now: float) -> Lease:
         return Lease(held.id, held.ends - now)
 
     def _end(self, held: Held, now: float) -> None:

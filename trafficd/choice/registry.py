@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from trafficd.choice.balanced import Balanced
 from trafficd.choice.compose import Composed, EngineRule, PathRule
+from trafficd.choice.explain import explanation_of
 from trafficd.choice.headroom import Headroom
 from trafficd.choice.pairs import LeastLoaded, Paper, Rotation, TwoAtRandom
 from trafficd.choice.sides import (
@@ -53,7 +54,7 @@ def strategy_of(name: str, engines: str = "") -> Strategy | None:
     if name not in _OWN or (engines and engines not in _RULES):
         return None
     own, paths = _OWN[name]
-    return Composed(name, _RULES[engines or own], paths)
+    return Composed(name, _RULES[engines or own], paths, explanation_of)
 
 
 def strategy_names() -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from trafficd.choice.evidence import Explanation, Shadow
+
 NOT_FOUND = 5
 INVALID_ARGUMENT = 3
 RESOURCE_EXHAUSTED = 8
@@ -161,6 +163,8 @@ class Answer(NamedTuple):
     fallback: Fallback | None = None
     lease: Lease | None = None
     problems: tuple[ItemProblem, ...] = ()
+    explanation: Explanation | None = None
+    shadow: Shadow | None = None
 
 
 class LegBytes(NamedTuple):

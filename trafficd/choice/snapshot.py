@@ -76,6 +76,8 @@ class NicState(NamedTuple):
     measured_unix_ns: int | None = None
     """None: there is no telemetry."""
     up: bool = True
+    learned: float = 1.0
+    """Its rate as seen in reads that ended, over what it claims."""
 
 
 @dataclass(frozen=True, slots=True)

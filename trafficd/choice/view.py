@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from trafficd.choice.account import Account
+from trafficd.choice.evidence import Explanation
 from trafficd.choice.ranking import Ranking
 from trafficd.choice.request import EngineRef, Fallback, Plan, Request, Side
 from trafficd.choice.roster import Known, Roster
@@ -172,6 +173,7 @@ class Ranked(NamedTuple):
     plans: tuple[Plan, ...]
     nics: tuple[int, ...]
     fallback: Fallback | None
+    explanation: Explanation | None = None
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def _bad(item: str, reason: str) -> ItemProblem:
 
 
 def _request(request: Request) -> Iterator[tuple[str, str]]:
-    for name in ("id", "intent"):
+    for name in ("id", "intent", "strategy", "engines"):
         if not is_text(getattr(request, name)):
             yield name, "must be a text"
     if not _whole(request.bytes, _U64):
@@ -73,10 +73,22 @@ def _request(request: Request) -> Iterator[tuple[str, str]]:
         refs = getattr(request, name)
         if not isinstance(refs, tuple) or not all(_engine(r) for r in refs):
             yield name, "must be a tuple of EngineRef(node, rank)"
+    yield from _hints(request)
     if not _source(request.source):
         yield "source", "must be a Source of SourceNode(node, bytes) or a pool's name"
     if not _abilities(request.abilities):
         yield "abilities", "must be an Abilities with booleans and a number of legs"
+
+
+def _hints(request: Request) -> Iterator[tuple[str, str]]:
+    if not _whole(request.tokens, _U64):
+        yield "tokens", "must be a whole number from 0 to 2^64-1"
+    hits = request.prefill_hits
+    if not isinstance(hits, tuple) or not all(_whole(h, _U64) for h in hits):
+        yield "prefill_hits", "must be a tuple of whole numbers from 0 to 2^64-1"
+    for name in ("strict", "explain"):
+        if not isinstance(getattr(request, name), bool):
+            yield name, "must be a boolean"
 
 
 def _reservation(reservation: Reservation) -> Iterator[tuple[str, str]]:

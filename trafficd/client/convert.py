@@ -19,6 +19,7 @@ from trafficd.choice.request import (
     Reservation,
     Side,
 )
+from trafficd.choice.settings import DEFAULTS, PathSettings
 from trafficd.choice.snapshot import (
     Attachment,
     Engine,
@@ -61,6 +62,12 @@ def request_message(request: Request) -> path_pb2.RecommendRequest:
         ),
         reserve_ttl_ms=int(request.reserve_s * 1000),
         max_plans=request.max_plans,
+        strategy=request.strategy,
+        engine_rule=request.engines,
+        prompt_tokens=request.tokens,
+        prefill_hit_tokens=request.prefill_hits,
+        strict=request.strict,
+        explain=request.explain,
     )
 
 
@@ -112,6 +119,7 @@ def _leg(message: path_pb2.PathLeg) -> Leg:
         message.available_bps,
         message.lane_id,
         message.traffic_class,
+        tuple(zip(message.resources, message.weights, strict=False)),
     )
 
 
@@ -159,6 +167,21 @@ def snapshot(message: path_pb2.Snapshot, before: Snapshot | None) -> Snapshot:
         tuple([_state(n, built) for n in message.nics]),
         tuple([_snapshot_engine(e, layout.nodes[e.node].name) for e in message.engines]),
         tuple([_marking(m) for m in message.markings]),
+        _settings(message.settings) if message.HasField("settings") else DEFAULTS,
+    )
+
+
+def _settings(message: path_pb2.PathSettings) -> PathSettings:
+    return PathSettings(
+        message.strategy,
+        message.engine_rule,
+        message.through_compute_nics,
+        message.alpha_s,
+        message.beta_s,
+        message.min_part_bytes,
+        message.max_parts,
+        message.hysteresis,
+        message.setup_s,
     )
 
 
@@ -187,6 +210,7 @@ def _state(message: path_pb2.SnapshotNic, built_unix_ns: int) -> NicState:
         message.outstanding_bytes,
         None if age_ms is None else built_unix_ns - age_ms * _NS_PER_MS,
         message.up,
+        message.learned_ratio or 1.0,
     )
 
 

@@ -22,6 +22,7 @@ from trafficd.choice.request import (
     Source,
     SourceNode,
 )
+from trafficd.choice.settings import PathSettings
 from trafficd.choice.snapshot import Engine, Marking, NicState, Snapshot
 
 _NS_PER_MS = 1_000_000
@@ -39,6 +40,12 @@ def request(message: path_pb2.RecommendRequest) -> Request:
         _abilities(message.abilities) if message.HasField("abilities") else PREFILL_ONLY,
         message.reserve_ttl_ms / 1000,
         message.max_plans,
+        message.strategy,
+        message.engine_rule,
+        message.prompt_tokens,
+        tuple(message.prefill_hit_tokens),
+        message.strict,
+        message.explain,
     )
 
 
@@ -95,6 +102,8 @@ def _leg(leg: Leg) -> path_pb2.PathLeg:
         available_bps=leg.available_bps,
         lane_id=leg.lane_id,
         traffic_class=leg.traffic_class,
+        resources=[name for name, _ in leg.loads],
+        weights=[weight for _, weight in leg.loads],
     )
 
 
@@ -142,9 +151,24 @@ def snapshot_message(snapshot: Snapshot) -> path_pb2.Snapshot:
         nics=[_nic(snapshot, i, state) for i, state in enumerate(snapshot.states)],
         markings=[_marking(m) for m in snapshot.markings],
         engines=[_snapshot_engine(e, node_ids[e.node]) for e in snapshot.engines if e.node in node_ids],
+        settings=_settings(snapshot.settings),
     )
     _add_layout(message, snapshot)
     return message
+
+
+def _settings(settings: PathSettings) -> path_pb2.PathSettings:
+    return path_pb2.PathSettings(
+        strategy=settings.strategy,
+        engine_rule=settings.engines,
+        through_compute_nics=settings.through_compute_nics,
+        alpha_s=settings.alpha_s,
+        beta_s=settings.beta_s,
+        min_part_bytes=settings.min_part_bytes,
+        max_parts=settings.max_parts,
+        hysteresis=settings.hysteresis,
+        setup_s=settings.setup_s,
+    )
 
 
 def _add_layout(message: path_pb2.Snapshot, snapshot: Snapshot) -> None:
@@ -186,6 +210,7 @@ def _nic(snapshot: Snapshot, i: int, state: NicState) -> path_pb2.SnapshotNic:
         gpu=nic.gpu,
         rail=nic.rail,
         kv_lane_id=nic.kv_lane_id,
+        learned_ratio=0.0 if state.learned == 1.0 else state.learned,
     )
 
 

@@ -18,10 +18,11 @@ VALID_FOR_MS = 3000
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the path engine knows: engines as reported, and outstanding bytes by ``node/nic``."""
+    """What the path engine knows: engines as reported, and by ``node/nic`` outstanding bytes and learned rates."""
 
     engines: tuple[Engine, ...] = ()
     totals: Mapping[str, int] | None = None
+    learned: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Moment:
 
 def build_snapshot(frame: Frame, telemetry: TelemetryStore, live: Live, moment: Moment) -> Snapshot:
     """The snapshot of this moment."""
-    totals = live.totals or {}
+    totals, learned = live.totals or {}, live.learned or {}
     states = tuple(
-        _state(nic, telemetry, totals.get(name, 0), moment)
+        _state(nic, telemetry, totals.get(name, 0), moment)._replace(learned=learned.get(name, 1.0))
         for nic, name in zip(frame.nics, frame.layout.index.nic_names, strict=True)
     )
     return Snapshot(

@@ -76,7 +76,7 @@ class Abilities(_message.Message):
     def __init__(self, read_on_decode_side: bool = ..., relay: bool = ..., max_legs: _Optional[int] = ..., no_prefill_side: bool = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("request_id", "source", "bytes", "prefill", "decode", "intent", "abilities", "reserve_ttl_ms", "max_plans")
+    __slots__ = ("request_id", "source", "bytes", "prefill", "decode", "intent", "abilities", "reserve_ttl_ms", "max_plans", "strategy", "engine_rule", "prompt_tokens", "prefill_hit_tokens", "strict", "explain", "own_choice")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,13 @@ class RecommendRequest(_message.Message):
     ABILITIES_FIELD_NUMBER: _ClassVar[int]
     RESERVE_TTL_MS_FIELD_NUMBER: _ClassVar[int]
     MAX_PLANS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_RULE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREFILL_HIT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    OWN_CHOICE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     source: Source
     bytes: int
@@ -95,10 +102,17 @@ class RecommendRequest(_message.Message):
     abilities: Abilities
     reserve_ttl_ms: int
     max_plans: int
-    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., bytes: _Optional[int] = ..., prefill: _Optional[_Iterable[_Union[EngineRef, _Mapping]]] = ..., decode: _Optional[_Iterable[_Union[EngineRef, _Mapping]]] = ..., intent: _Optional[str] = ..., abilities: _Optional[_Union[Abilities, _Mapping]] = ..., reserve_ttl_ms: _Optional[int] = ..., max_plans: _Optional[int] = ...) -> None: ...
+    strategy: str
+    engine_rule: str
+    prompt_tokens: int
+    prefill_hit_tokens: _containers.RepeatedScalarFieldContainer[int]
+    strict: bool
+    explain: bool
+    own_choice: PathPlan
+    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., bytes: _Optional[int] = ..., prefill: _Optional[_Iterable[_Union[EngineRef, _Mapping]]] = ..., decode: _Optional[_Iterable[_Union[EngineRef, _Mapping]]] = ..., intent: _Optional[str] = ..., abilities: _Optional[_Union[Abilities, _Mapping]] = ..., reserve_ttl_ms: _Optional[int] = ..., max_plans: _Optional[int] = ..., strategy: _Optional[str] = ..., engine_rule: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., prefill_hit_tokens: _Optional[_Iterable[int]] = ..., strict: bool = ..., explain: bool = ..., own_choice: _Optional[_Union[PathPlan, _Mapping]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("plans", "snapshot_version", "measured_unix_ns", "valid_for_ms", "fallback", "lease", "problems")
+    __slots__ = ("plans", "snapshot_version", "measured_unix_ns", "valid_for_ms", "fallback", "lease", "problems", "explanation", "shadow")
     PLANS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     MEASURED_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +120,8 @@ class RecommendResponse(_message.Message):
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     plans: _containers.RepeatedCompositeFieldContainer[PathPlan]
     snapshot_version: str
     measured_unix_ns: int
@@ -113,7 +129,65 @@ class RecommendResponse(_message.Message):
     fallback: Fallback
     lease: Lease
     problems: _containers.RepeatedCompositeFieldContainer[ItemProblem]
-    def __init__(self, plans: _Optional[_Iterable[_Union[PathPlan, _Mapping]]] = ..., snapshot_version: _Optional[str] = ..., measured_unix_ns: _Optional[int] = ..., valid_for_ms: _Optional[int] = ..., fallback: _Optional[_Union[Fallback, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., problems: _Optional[_Iterable[_Union[ItemProblem, _Mapping]]] = ...) -> None: ...
+    explanation: Explanation
+    shadow: Shadow
+    def __init__(self, plans: _Optional[_Iterable[_Union[PathPlan, _Mapping]]] = ..., snapshot_version: _Optional[str] = ..., measured_unix_ns: _Optional[int] = ..., valid_for_ms: _Optional[int] = ..., fallback: _Optional[_Union[Fallback, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., problems: _Optional[_Iterable[_Union[ItemProblem, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("strategy", "engine_rule", "reason", "plans")
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_RULE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    engine_rule: str
+    reason: str
+    plans: _containers.RepeatedCompositeFieldContainer[ExplainedPlan]
+    def __init__(self, strategy: _Optional[str] = ..., engine_rule: _Optional[str] = ..., reason: _Optional[str] = ..., plans: _Optional[_Iterable[_Union[ExplainedPlan, _Mapping]]] = ...) -> None: ...
+
+class ExplainedPlan(_message.Message):
+    __slots__ = ("note", "resources")
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    note: str
+    resources: _containers.RepeatedCompositeFieldContainer[ExplainedResource]
+    def __init__(self, note: _Optional[str] = ..., resources: _Optional[_Iterable[_Union[ExplainedResource, _Mapping]]] = ...) -> None: ...
+
+class ExplainedResource(_message.Message):
+    __slots__ = ("name", "leg", "seconds", "queue_seconds", "higher_lane_seconds", "serialisation_seconds", "weight", "data_age_seconds", "learned_ratio", "hops")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HIGHER_LANE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SERIALISATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DATA_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LEARNED_RATIO_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    leg: int
+    seconds: float
+    queue_seconds: float
+    higher_lane_seconds: float
+    serialisation_seconds: float
+    weight: float
+    data_age_seconds: float
+    learned_ratio: float
+    hops: int
+    def __init__(self, name: _Optional[str] = ..., leg: _Optional[int] = ..., seconds: _Optional[float] = ..., queue_seconds: _Optional[float] = ..., higher_lane_seconds: _Optional[float] = ..., serialisation_seconds: _Optional[float] = ..., weight: _Optional[float] = ..., data_age_seconds: _Optional[float] = ..., learned_ratio: _Optional[float] = ..., hops: _Optional[int] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("own_seconds", "our_seconds", "saved_seconds", "problem")
+    OWN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OUR_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    own_seconds: float
+    our_seconds: float
+    saved_seconds: float
+    problem: str
+    def __init__(self, own_seconds: _Optional[float] = ..., our_seconds: _Optional[float] = ..., saved_seconds: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ItemProblem(_message.Message):
     __slots__ = ("item", "code", "reason")
@@ -140,7 +214,7 @@ class PathPlan(_message.Message):
     def __init__(self, prefill: _Optional[_Union[EngineRef, _Mapping]] = ..., decode: _Optional[_Union[EngineRef, _Mapping]] = ..., legs: _Optional[_Iterable[_Union[PathLeg, _Mapping]]] = ..., expected_seconds: _Optional[float] = ..., score: _Optional[float] = ...) -> None: ...
 
 class PathLeg(_message.Message):
-    __slots__ = ("side", "reader", "source", "nics", "bytes", "expected_seconds", "bottleneck", "queue_bytes", "available_bps", "lane_id", "traffic_class")
+    __slots__ = ("side", "reader", "source", "nics", "bytes", "expected_seconds", "bottleneck", "queue_bytes", "available_bps", "lane_id", "traffic_class", "resources", "weights")
     SIDE_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +226,8 @@ class PathLeg(_message.Message):
     AVAILABLE_BPS_FIELD_NUMBER: _ClassVar[int]
     LANE_ID_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_CLASS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     side: Side
     reader: str
     source: str
@@ -163,7 +239,9 @@ class PathLeg(_message.Message):
     available_bps: int
     lane_id: int
     traffic_class: str
-    def __init__(self, side: _Optional[_Union[Side, str]] = ..., reader: _Optional[str] = ..., source: _Optional[str] = ..., nics: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., expected_seconds: _Optional[float] = ..., bottleneck: _Optional[str] = ..., queue_bytes: _Optional[int] = ..., available_bps: _Optional[int] = ..., lane_id: _Optional[int] = ..., traffic_class: _Optional[str] = ...) -> None: ...
+    resources: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, side: _Optional[_Union[Side, str]] = ..., reader: _Optional[str] = ..., source: _Optional[str] = ..., nics: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., expected_seconds: _Optional[float] = ..., bottleneck: _Optional[str] = ..., queue_bytes: _Optional[int] = ..., available_bps: _Optional[int] = ..., lane_id: _Optional[int] = ..., traffic_class: _Optional[str] = ..., resources: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("id", "ttl_ms")
@@ -220,16 +298,82 @@ class RenewResponse(_message.Message):
     def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
 
 class ReleaseRequest(_message.Message):
-    __slots__ = ("lease_id",)
+    __slots__ = ("lease_id", "cancelled")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
-    def __init__(self, lease_id: _Optional[str] = ...) -> None: ...
+    cancelled: bool
+    def __init__(self, lease_id: _Optional[str] = ..., cancelled: bool = ...) -> None: ...
 
 class ReleaseResponse(_message.Message):
     __slots__ = ("existed",)
     EXISTED_FIELD_NUMBER: _ClassVar[int]
     existed: bool
     def __init__(self, existed: bool = ...) -> None: ...
+
+class RecommendBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+
+class RecommendBatchResponse(_message.Message):
+    __slots__ = ("responses",)
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    responses: _containers.RepeatedCompositeFieldContainer[RecommendResponse]
+    def __init__(self, responses: _Optional[_Iterable[_Union[RecommendResponse, _Mapping]]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("lease_id", "moved_bytes")
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    MOVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    lease_id: str
+    moved_bytes: int
+    def __init__(self, lease_id: _Optional[str] = ..., moved_bytes: _Optional[int] = ...) -> None: ...
+
+class ProgressResponse(_message.Message):
+    __slots__ = ("existed",)
+    EXISTED_FIELD_NUMBER: _ClassVar[int]
+    existed: bool
+    def __init__(self, existed: bool = ...) -> None: ...
+
+class ConverseRequest(_message.Message):
+    __slots__ = ("tag", "recommend", "batch", "reserve", "renew", "progress", "release")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    RECOMMEND_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    RENEW_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    recommend: RecommendRequest
+    batch: RecommendBatchRequest
+    reserve: ReserveRequest
+    renew: RenewRequest
+    progress: Progress
+    release: ReleaseRequest
+    def __init__(self, tag: _Optional[int] = ..., recommend: _Optional[_Union[RecommendRequest, _Mapping]] = ..., batch: _Optional[_Union[RecommendBatchRequest, _Mapping]] = ..., reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., renew: _Optional[_Union[RenewRequest, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., release: _Optional[_Union[ReleaseRequest, _Mapping]] = ...) -> None: ...
+
+class ConverseResponse(_message.Message):
+    __slots__ = ("tag", "recommend", "batch", "reserve", "renew", "progress", "release", "problem")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    RECOMMEND_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
+    RENEW_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    recommend: RecommendResponse
+    batch: RecommendBatchResponse
+    reserve: ReserveResponse
+    renew: RenewResponse
+    progress: ProgressResponse
+    release: ReleaseResponse
+    problem: ItemProblem
+    def __init__(self, tag: _Optional[int] = ..., recommend: _Optional[_Union[RecommendResponse, _Mapping]] = ..., batch: _Optional[_Union[RecommendBatchResponse, _Mapping]] = ..., reserve: _Optional[_Union[ReserveResponse, _Mapping]] = ..., renew: _Optional[_Union[RenewResponse, _Mapping]] = ..., progress: _Optional[_Union[ProgressResponse, _Mapping]] = ..., release: _Optional[_Union[ReleaseResponse, _Mapping]] = ..., problem: _Optional[_Union[ItemProblem, _Mapping]] = ...) -> None: ...
 
 class ReportEnginesRequest(_message.Message):
     __slots__ = ("engines",)
@@ -284,7 +428,7 @@ class WatchResponse(_message.Message):
     def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("version", "built_unix_ns", "valid_for_ms", "nodes", "nics", "markings", "engines", "attachments", "paths")
+    __slots__ = ("version", "built_unix_ns", "valid_for_ms", "nodes", "nics", "markings", "engines", "attachments", "paths", "settings")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     VALID_FOR_MS_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +438,7 @@ class Snapshot(_message.Message):
     ENGINES_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     version: str
     built_unix_ns: int
     valid_for_ms: int
@@ -303,7 +448,30 @@ class Snapshot(_message.Message):
     engines: _containers.RepeatedCompositeFieldContainer[SnapshotEngine]
     attachments: _containers.RepeatedCompositeFieldContainer[SnapshotAttachment]
     paths: _containers.RepeatedCompositeFieldContainer[SnapshotPath]
-    def __init__(self, version: _Optional[str] = ..., built_unix_ns: _Optional[int] = ..., valid_for_ms: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[SnapshotNode, _Mapping]]] = ..., nics: _Optional[_Iterable[_Union[SnapshotNic, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., engines: _Optional[_Iterable[_Union[SnapshotEngine, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[SnapshotAttachment, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[SnapshotPath, _Mapping]]] = ...) -> None: ...
+    settings: PathSettings
+    def __init__(self, version: _Optional[str] = ..., built_unix_ns: _Optional[int] = ..., valid_for_ms: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[SnapshotNode, _Mapping]]] = ..., nics: _Optional[_Iterable[_Union[SnapshotNic, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., engines: _Optional[_Iterable[_Union[SnapshotEngine, _Mapping]]] = ..., attachments: _Optional[_Iterable[_Union[SnapshotAttachment, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[SnapshotPath, _Mapping]]] = ..., settings: _Optional[_Union[PathSettings, _Mapping]] = ...) -> None: ...
+
+class PathSettings(_message.Message):
+    __slots__ = ("strategy", "engine_rule", "through_compute_nics", "alpha_s", "beta_s", "min_part_bytes", "max_parts", "hysteresis", "setup_s")
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_RULE_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_COMPUTE_NICS_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_S_FIELD_NUMBER: _ClassVar[int]
+    BETA_S_FIELD_NUMBER: _ClassVar[int]
+    MIN_PART_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PARTS_FIELD_NUMBER: _ClassVar[int]
+    HYSTERESIS_FIELD_NUMBER: _ClassVar[int]
+    SETUP_S_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    engine_rule: str
+    through_compute_nics: bool
+    alpha_s: float
+    beta_s: float
+    min_part_bytes: int
+    max_parts: int
+    hysteresis: float
+    setup_s: float
+    def __init__(self, strategy: _Optional[str] = ..., engine_rule: _Optional[str] = ..., through_compute_nics: bool = ..., alpha_s: _Optional[float] = ..., beta_s: _Optional[float] = ..., min_part_bytes: _Optional[int] = ..., max_parts: _Optional[int] = ..., hysteresis: _Optional[float] = ..., setup_s: _Optional[float] = ...) -> None: ...
 
 class SnapshotNode(_message.Message):
     __slots__ = ("name", "role", "pool")
@@ -316,7 +484,7 @@ class SnapshotNode(_message.Message):
     def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[_qos_pb2.Role, str]] = ..., pool: _Optional[str] = ...) -> None: ...
 
 class SnapshotNic(_message.Message):
-    __slots__ = ("node", "name", "kind", "link_layer", "rate_bps", "kv_available_bps", "kv_bytes_per_s", "outstanding_bytes", "telemetry_age_ms", "up", "gpu", "rail", "kv_lane_id")
+    __slots__ = ("node", "name", "kind", "link_layer", "rate_bps", "kv_available_bps", "kv_bytes_per_s", "outstanding_bytes", "telemetry_age_ms", "up", "gpu", "rail", "kv_lane_id", "learned_ratio")
     NODE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +498,7 @@ class SnapshotNic(_message.Message):
     GPU_FIELD_NUMBER: _ClassVar[int]
     RAIL_FIELD_NUMBER: _ClassVar[int]
     KV_LANE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEARNED_RATIO_FIELD_NUMBER: _ClassVar[int]
     node: int
     name: str
     kind: _qos_pb2.NicKind
@@ -343,7 +512,8 @@ class SnapshotNic(_message.Message):
     gpu: int
     rail: int
     kv_lane_id: int
-    def __init__(self, node: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., rate_bps: _Optional[int] = ..., kv_available_bps: _Optional[int] = ..., kv_bytes_per_s: _Optional[int] = ..., outstanding_bytes: _Optional[int] = ..., telemetry_age_ms: _Optional[int] = ..., up: bool = ..., gpu: _Optional[int] = ..., rail: _Optional[int] = ..., kv_lane_id: _Optional[int] = ...) -> None: ...
+    learned_ratio: float
+    def __init__(self, node: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., rate_bps: _Optional[int] = ..., kv_available_bps: _Optional[int] = ..., kv_bytes_per_s: _Optional[int] = ..., outstanding_bytes: _Optional[int] = ..., telemetry_age_ms: _Optional[int] = ..., up: bool = ..., gpu: _Optional[int] = ..., rail: _Optional[int] = ..., kv_lane_id: _Optional[int] = ..., learned_ratio: _Optional[float] = ...) -> None: ...
 
 class SnapshotEngine(_message.Message):
     __slots__ = ("node", "rank", "role", "gpu", "read_queue_bytes", "unfinished_tokens", "unfinished_sequences", "free_hbm_bytes", "free_dram_bytes", "tokens_per_s")

@@ -40,6 +40,16 @@ class PathServiceStub(object):
                 request_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseResponse.FromString,
                 )
+        self.RecommendBatch = channel.unary_unary(
+                '/trafficd.api.v1.PathService/RecommendBatch',
+                request_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchResponse.FromString,
+                )
+        self.Converse = channel.stream_stream(
+                '/trafficd.api.v1.PathService/Converse',
+                request_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.ConverseResponse.FromString,
+                )
         self.ReportEngines = channel.stream_unary(
                 '/trafficd.api.v1.PathService/ReportEngines',
                 request_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.ReportEnginesRequest.SerializeToString,
@@ -87,6 +97,21 @@ class PathServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecommendBatch(self, request, context):
+        """Many requests, answered one after the other as if asked one by one, so that they spread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Converse(self, request_iterator, context):
+        """The whole life of reads on one stream: recommendations, reservations, progress, releases, and reports of choices
+        that the scheduler made by itself. Answers come in the order of what they answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportEngines(self, request_iterator, context):
         """Engines announce themselves and their queues.
         """
@@ -121,6 +146,16 @@ def add_PathServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseRequest.FromString,
                     response_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'RecommendBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendBatch,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchResponse.SerializeToString,
+            ),
+            'Converse': grpc.stream_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_path__pb2.ConverseRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_path__pb2.ConverseResponse.SerializeToString,
             ),
             'ReportEngines': grpc.stream_unary_rpc_method_handler(
                     servicer.ReportEngines,
@@ -220,6 +255,40 @@ class PathService(object):
         return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.PathService/Release',
             trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseRequest.SerializeToString,
             trafficd_dot_api_dot_v1_dot_path__pb2.ReleaseResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RecommendBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.PathService/RecommendBatch',
+            trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_path__pb2.RecommendBatchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Converse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/trafficd.api.v1.PathService/Converse',
+            trafficd_dot_api_dot_v1_dot_path__pb2.ConverseRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_path__pb2.ConverseResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -1,0 +1,103 @@
+"""Predicted against observed: what reads that ended say about the NICs they passed.
+
+A read that took longer than predicted says little: its caller may hold leases longer than its bytes move, or every
+prediction may be off alike. So a NIC is compared with its peers: its observed seconds over those predicted at its
+claimed rate, against the median of all reads. Only a NIC that is clearly slower than its peers gets a learned rate, never
+above its claim and never below a bound; reads that end sooner raise it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import exp
+from typing import NamedTuple
+
+from trafficd.choice.account import Account
+
+FADE_S = 3.0
+"""Time constant with which what a NIC's reads said is forgotten."""
+LEAST_READS = 4.0
+"""A NIC with fewer recent reads is believed what it claims."""
+LEAST_LEARNED = 0.2
+DEAD_BAND = 1.35
+"""A NIC is taken for slower than its peers from this ratio on."""
+STEP = 0.03
+"""How far one read moves the median, relative."""
+MOST_RATIO = 50.0
+"""One read counts as at most this much later than predicted."""
+
+
+class Trial(NamedTuple):
+    """A leg under way: its reading NIC, its bottleneck if that is another, and seconds predicted at claimed rates."""
+
+    reader: Account
+    bottleneck: Account | None
+    seconds: float
+
+
+class Record:
+    """What the reads of one NIC said, fading."""
+
+    __slots__ = ("at", "observed", "predicted", "reads")
+
+    def __init__(self) -> None:
+        self.at = self.reads = self.predicted = self.observed = 0.0
+
+    def add(self, predicted: float, observed: float, now: float) -> None:
+        kept = exp((self.at - now) / FADE_S) if now > self.at else 1.0
+        self.at = max(now, self.at)
+        self.reads = self.reads * kept + 1
+        self.predicted = self.predicted * kept + predicted
+        self.observed = self.observed * kept + observed
+
+    @property
+    def ratio(self) -> float:
+        """Observed over predicted."""
+        return self.observed / self.predicted if self.predicted > 0 else 1.0
+
+
+class Feedback:
+    """Mutable; its owner is the path engine. ``median`` is that of observed over predicted seconds of all reads."""
+
+    def __init__(self) -> None:
+        self._records: dict[Account, Record] = {}
+        self.median = 1.0
+        self.reads = 0
+        self.predicted_s = 0.0
+        self.observed_s = 0.0
+
+    def ended(self, trials: tuple[Trial, ...], observed: float, now: float) -> None:
+        """A read ended after ``observed`` seconds; all its legs are taken to have ended together."""
+        slowest = max((t.seconds for t in trials), default=0.0)
+        if slowest <= 0 or observed <= 0:
+            return
+        self.reads += 1
+        self.predicted_s += slowest
+        self.observed_s += observed
+        ratio = min(observed / slowest, MOST_RATIO)
+        self.median *= 1 + STEP if ratio > self.median else 1 - STEP
+        self.median = min(max(self.median, 1 / MOST_RATIO), MOST_RATIO)
+        for trial in trials:
+            for account in (trial.reader, trial.bottleneck):
+                if account is not None:
+                    self._learn(account, slowest, ratio * slowest, now)
+
+    def _learn(self, account: Account, predicted: float, observed: float, now: float) -> None:
+        record = self._records.get(account)
+        if record is None:
+            record = self._records[account] = Record()
+        record.add(predicted, observed, now)
+        slower = record.ratio / self.median
+        if record.reads >= LEAST_READS and slower > DEAD_BAND:
+            account.relearn(max(LEAST_LEARNED, 1 / slower))
+        elif account.learned < 1.0:
+            account.relearn(min(1.0, account.learned * 1.1))
+
+    def accounts(self) -> Iterable[Account]:
+        """NICs that reads were seen to end on."""
+        return self._records.keys()
+
+    def forget(self, account: Account) -> None:
+        """What was learned of a NIC that was down or changed its rate holds no longer."""
+        self._records.pop(account, None)
+        account.relearn(1.0)
