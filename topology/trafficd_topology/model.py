@@ -115,6 +115,8 @@ class Switch:
     name: str
     managed: bool = False
     link_layer: LinkLayer = LinkLayer.ETHERNET
+    guid: str | None = None
+    """InfiniBand: of the node; its description may change."""
 
 
 @dataclass(frozen=True, slots=True)

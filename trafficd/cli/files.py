@@ -24,15 +24,23 @@ class Checked:
     problems: tuple[Problem, ...] = ()
 
 
-def read(path: str) -> bytes:
-    """The bytes of a file; ``-`` is standard input. Raises CliError."""
+def read(path: str, most: int = MAX_TEXT_BYTES) -> bytes:
+    """The bytes of a file; ``-`` is standard input. Raises CliError.
+
+    Of a larger file than the parser of policy and fabric files takes, one byte too many is read, which it refuses;
+    where ``most`` is given, a larger file is refused here.
+    """
     try:
         if path == "-":
-            return sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
-        with Path(path).open("rb") as file:
-            return file.read(MAX_TEXT_BYTES + 1)
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(most + 1)
     except OSError as e:
         raise CliError(Exit.USAGE, f"cannot read {path}: {e.strerror}") from e
+    if most != MAX_TEXT_BYTES and len(data) > most:
+        raise CliError(Exit.USAGE, f"{path} is larger than {most >> 20} MiB: that is no dump of a subnet")
+    return data
 
 
 def checked(path: str, data: bytes) -> Checked:

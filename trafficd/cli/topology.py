@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 from trafficd.api.v1 import fabric_pb2, fabric_pb2_grpc
+from trafficd.cli import discover
 from trafficd.cli.exits import CliError, Exit
 from trafficd.cli.files import checked, read
 from trafficd.cli.output import add_output, complain, plain, say, say_json
 from trafficd.cli.rpc import add_controller, call, channel
-from trafficd.convert.fabric import fabric, inventories
+from trafficd.convert.fabric import fabric
 from trafficd.convert.words import number
 from trafficd_topology.capacity import analyse
 from trafficd_topology.capacity_report import report
 from trafficd_topology.capacity_report import text as report_text
-from trafficd_topology.discover import discover
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import FabricSpec, Problem, Role
-from trafficd_topology.parsers.fabric import dump_fabric
 from trafficd_topology.show import describe, text
 
 
@@ -30,7 +27,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     _add_check(verbs)
     _add_show(verbs)
     _add_capacity(verbs)
-    _add_discover(verbs)
+    discover.add(verbs)
     _add_role(verbs)
 
 
@@ -65,16 +62,6 @@ def _add_capacity(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     found.add_argument("--all", action="store_true", help="every resource, not the fullest of each kind")
     _add_fabric(found)
     found.set_defaults(run=run_capacity)
-
-
-def _add_discover(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    found = verbs.add_parser("discover", help="write a fabric file from what the agents found")
-    found.add_argument("--name", default="fabric", help="name of the fabric (default fabric)")
-    found.add_argument(
-        "--write", type=Path, metavar="FILE", help="a new file to write (default: standard output)"
-    )
-    add_controller(found)
-    found.set_defaults(run=run_discover)
 
 
 def _add_role(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -155,38 +142,6 @@ def run_capacity(args: argparse.Namespace) -> int:
     else:
         say(report_text(found).rstrip())
     return Exit.OK if capacity.bottleneck_free() else Exit.FINDINGS
-
-
-def run_discover(args: argparse.Namespace) -> int:
-    """Exit 0; 1 when no agent has reported anything."""
-    with channel(args) as opened:
-        stub = fabric_pb2_grpc.FabricServiceStub(opened)
-        found = inventories(call(stub.GetInventory, fabric_pb2.GetInventoryRequest(), args))
-    if not found:
-        complain("trafficd: no agent has connected to this controller yet: start trafficd-agent on the nodes")
-        return Exit.FINDINGS
-    result = discover(found, args.name)
-    written = dump_fabric(result.spec, result.comments())
-    if args.write is None:
-        say(written.rstrip("\n"))
-        return Exit.OK
-    _write_new(args.write, written)
-    say(
-        f"wrote {args.write}: {len(result.spec.hosts)} hosts; name their roles, then trafficd check {args.write}"
-    )
-    return Exit.OK
-
-
-def _write_new(path: Path, content: str) -> None:
-    """Never over an existing file: an operator's roles may be in it."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-    except FileExistsError as e:
-        raise CliError(Exit.USAGE, f"{path} exists and may hold your roles: choose a new name") from e
-    except OSError as e:
-        raise CliError(Exit.USAGE, f"cannot write {path}: {e.strerror}") from e
 
 
 def run_role(args: argparse.Namespace) -> int:

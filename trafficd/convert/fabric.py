@@ -25,7 +25,9 @@ def fabric_message(spec: FabricSpec) -> fabric_pb2.Fabric:
         name=spec.name,
         hosts=[host_message(h) for h in spec.hosts],
         switches=[
-            fabric_pb2.Switch(name=s.name, managed=s.managed, link_layer=number(s.link_layer))
+            fabric_pb2.Switch(
+                name=s.name, managed=s.managed, link_layer=number(s.link_layer), guid=s.guid or ""
+            )
             for s in spec.switches
         ],
         links=[
@@ -72,7 +74,7 @@ def fabric(message: fabric_pb2.Fabric) -> FabricSpec:
         message.name,
         tuple(_host(h) for h in message.hosts),
         tuple(
-            Switch(s.name, s.managed, word(LinkLayer, s.link_layer, LinkLayer.ETHERNET))
+            Switch(s.name, s.managed, word(LinkLayer, s.link_layer, LinkLayer.ETHERNET), s.guid or None)
             for s in message.switches
         ),
         tuple(

@@ -132,6 +132,7 @@ def _switch(m: Mapping) -> Switch:
         name=named(m, "name", NODE, NODE_RULE),
         managed=m.flag("managed", default=False),
         link_layer=m.choice("link_layer", LinkLayer, LinkLayer.ETHERNET),
+        guid=read(m, "guid", units.guid, _GUID_RULE),
     )
     m.done()
     return switch
@@ -217,7 +218,8 @@ def _dump_host(host: Host) -> Iterator[str]:
 def _dump_switch(switch: Switch) -> Iterator[str]:
     layer = None if switch.link_layer is LinkLayer.ETHERNET else switch.link_layer.value
     managed = "true" if switch.managed else None
-    yield "  - " + _flow((("name", _scalar(switch.name)), ("managed", managed), ("link_layer", layer)))
+    pairs = (("name", _scalar(switch.name)), ("managed", managed), ("link_layer", layer))
+    yield "  - " + _flow((*pairs, ("guid", _maybe(switch.guid))))
 
 
 def _dump_link(link: Link) -> Iterator[str]:

@@ -119,12 +119,24 @@ def subnet(records: Iterable[Record]) -> Subnet:
         draft.nodes.setdefault(guid, node)
     for port in draft.ports:
         draft.nodes.setdefault(port.guid, IbNode(NodeKind.ADAPTER, port.guid))
+    for link in draft.links:
+        draft.ports |= _rated(draft.ports[link.a], draft.ports[link.b])
     return Subnet(
         tuple(draft.nodes[guid] for guid in sorted(draft.nodes)),
         tuple(draft.ports[end] for end in sorted(draft.ports)),
         tuple(sorted(draft.links)),
         tuple(notes),
     )
+
+
+def _rated(a: IbPort, b: IbPort) -> dict[IbEnd, IbPort]:
+    """Width and speed are a cable's: an end that was not described has those of the other."""
+    pairs = ((a, b), (b, a))
+    return {
+        x.end: replace(x, width=y.width, speed=y.speed)
+        for x, y in pairs
+        if x.width is None and x.speed is None and y.width is not None
+    }
 
 
 def _notes(draft: _Draft) -> Iterator[str]:

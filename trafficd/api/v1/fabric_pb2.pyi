@@ -74,14 +74,16 @@ class Nic(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., rate_bps: _Optional[int] = ..., pci: _Optional[str] = ..., guid: _Optional[str] = ..., numa_node: _Optional[int] = ..., pcie_switch: _Optional[str] = ..., gpu: _Optional[int] = ..., rail: _Optional[int] = ..., members: _Optional[_Iterable[str]] = ..., subnet: _Optional[str] = ...) -> None: ...
 
 class Switch(_message.Message):
-    __slots__ = ("name", "managed", "link_layer")
+    __slots__ = ("name", "managed", "link_layer", "guid")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MANAGED_FIELD_NUMBER: _ClassVar[int]
     LINK_LAYER_FIELD_NUMBER: _ClassVar[int]
+    GUID_FIELD_NUMBER: _ClassVar[int]
     name: str
     managed: bool
     link_layer: _qos_pb2.LinkLayer
-    def __init__(self, name: _Optional[str] = ..., managed: bool = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ...) -> None: ...
+    guid: str
+    def __init__(self, name: _Optional[str] = ..., managed: bool = ..., link_layer: _Optional[_Union[_qos_pb2.LinkLayer, str]] = ..., guid: _Optional[str] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("a", "b", "rate_bps")
