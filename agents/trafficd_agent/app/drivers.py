@@ -9,9 +9,10 @@ from pathlib import Path
 from trafficd_agent.config import Config, DriverRule
 from trafficd_agent.desired import ScopeId
 from trafficd_agent.driver import Driver
-from trafficd_agent.drivers.registry import OffersFabrics, OffersPorts, Wanted, create
+from trafficd_agent.drivers.registry import OffersFabrics, OffersPorts, OffersReaders, Wanted, create
 from trafficd_agent.netlink.channel import OwnPorts
 from trafficd_agent.sysfs.inventory import read_inventory
+from trafficd_topology.counters import Reader
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
@@ -53,6 +54,11 @@ class DriverTable:
                 can = b.driver.probe(scope.name)
                 found[b.driver.name] = DriverOffer(b.driver.name, can.supported, can.reason, can.dcb)
         return tuple(found.values())
+
+    def readers(self) -> tuple[Reader, ...]:
+        """The counters that drivers read themselves."""
+        offering = (b.driver for b in self.bound if isinstance(b.driver, OffersReaders))
+        return tuple(reader for driver in offering for reader in driver.readers())
 
 
 def bind(config: Config) -> tuple[DriverTable, tuple[Problem, ...]]:

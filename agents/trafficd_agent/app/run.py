@@ -117,8 +117,9 @@ class Running:
         return (p.name for p in self.agent.inventory.ports if p.link_layer is LinkLayer.ETHERNET)
 
     def _readers(self) -> tuple[Reader, ...]:
-        """Lanes first, then the wire, then what the kernel's stack counts for a port as a whole."""
-        return (TcReader(self._ports), *standard_readers(self.root), LinkReader(self._ports))
+        """Lanes first, then the wire, then what the kernel's stack counts for a port as a whole, then fabrics."""
+        local = (TcReader(self._ports), *standard_readers(self.root), LinkReader(self._ports))
+        return (*local, *self.plan.drivers.readers())
 
     def pages(self) -> Pages:
         return {

@@ -14,6 +14,7 @@ from trafficd_agent.drivers.fake import FakeDriver, FakeOptions
 from trafficd_agent.drivers.opensm import OpensmDriver, OpensmOptions
 from trafficd_agent.drivers.tc import TcDriver, TcOptions
 from trafficd_agent.netlink.channel import OwnPorts
+from trafficd_topology.counters import Reader
 from trafficd_topology.model import FabricInventory, PortInventory, Problem
 from trafficd_topology.parsers.tree import Mapping
 
@@ -37,6 +38,13 @@ class OffersFabrics(Protocol):
     """A driver that knows fabrics, with an offer for each."""
 
     def fabrics(self) -> Iterator[FabricInventory]: ...
+
+
+@runtime_checkable
+class OffersReaders(Protocol):
+    """A driver that reads counters of its own."""
+
+    def readers(self) -> Iterator[Reader]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,15 @@ from trafficd_agent.driver import Capability, DriverError, Observation, Unsuppor
 from trafficd_agent.drivers.opensm import pathcheck, tables
 from trafficd_agent.drivers.opensm.commit import commit, commit_files, log_of
 from trafficd_agent.drivers.opensm.conf import writable
+from trafficd_agent.drivers.opensm.counters import FabricReader
 from trafficd_agent.drivers.opensm.manager import STANDBY
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.process import find
 from trafficd_agent.drivers.opensm.running import unapplied
 from trafficd_agent.drivers.opensm.smp import Smp
-from trafficd_agent.drivers.opensm.survey import Survey
+from trafficd_agent.drivers.opensm.survey import Port, Survey
 from trafficd_agent.drivers.opensm.texts import Texts, read_texts, text_elements
+from trafficd_topology.counters import Reader
 from trafficd_topology.diff import Change, Element, Steps, state
 from trafficd_topology.model import DriverOffer, FabricInventory, FabricSetting, ScopeKind
 from trafficd_topology.parsers.opensm_conf import INFORMING
@@ -52,6 +54,11 @@ class _Fabric:
     whole_at: float = 0.0
     turn: int = 0
     identity: str = ""
+    seen: tuple[Port, ...] = ()
+
+    def last_seen(self) -> tuple[Port, ...]:
+        """Ports with a link at the last look; empty before the first."""
+        return self.seen
 
     def look(self, identity: str) -> Survey:
         """Read the subnet, every pair of it where that is due. Raises DriverError."""
@@ -63,6 +70,7 @@ class _Fabric:
         else:
             self.turn += 1
             survey = self.smp.survey(self.turn)
+        self.seen = survey.ports
         return survey
 
 
@@ -97,6 +105,12 @@ class OpensmDriver:
         except DriverError as e:
             return Capability(supported=False, reason=str(e))
         return Capability(supported=True)
+
+    def readers(self) -> Iterator[Reader]:
+        """Counters of the fabrics' switches, each through a helper process of its own."""
+        for fabric in self._fabrics.values():
+            if fabric.options.counters:
+                yield FabricReader(fabric.options, fabric.last_seen)
 
     def fabrics(self) -> Iterator[FabricInventory]:
         """Every fabric, with what its ports can hold where that can be read, and whether this driver can serve it."""

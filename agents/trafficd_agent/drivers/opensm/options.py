@@ -28,6 +28,8 @@ class OpensmOptions:
     full_sweep_seconds: float = 300.0
     """How often SL2VL of every pair of ports of every switch is read. In between, one pair for each out port is, another
     one each time; all else is read each time."""
+    counters: bool = True
+    """Whether the counters of switch ports are read, with every sample of telemetry."""
     path_samples: int = 2
     """How many pairs of ports are asked for the SL of each class."""
     answer_seconds: float = 30.0

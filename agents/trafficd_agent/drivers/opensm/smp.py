@@ -15,6 +15,7 @@ from typing import IO, TypeVar
 from trafficd_agent.driver import BusyError, PermissionMissingError, UnsupportedError
 from trafficd_agent.drivers.opensm.manager import Manager, PathAsk, decode_manager, decode_sl, encode_path
 from trafficd_agent.drivers.opensm.options import OpensmOptions
+from trafficd_agent.drivers.opensm.performance import Ability, Place, Reading, decode_ability, decode_reading
 from trafficd_agent.drivers.opensm.survey import Survey, decode, gather
 
 _HELPER = "trafficd_agent.drivers.opensm.smp_helper"
@@ -63,6 +64,18 @@ class Smp:
         """The SL that the subnet manager gives each path; None where it gives none. Raises DriverError."""
         words = [encode_path(a) for a in asks]
         return self._decoded(decode_sl, " ".join(["paths", *words])) if words else []
+
+    def watch(self, places: Iterable[Place]) -> dict[int, Ability]:
+        """Which ports ``counters`` reads from now on; what each of their nodes (by LID) counts. Raises DriverError."""
+        words = [f"{p.lid},{p.port}" for p in places]
+        return dict(self._decoded(decode_ability, " ".join(["watch", *words])))
+
+    def counters(self) -> list[Reading]:
+        """One reading for each port that is watched, in their order; none when the helper is a new one.
+
+        Raises DriverError.
+        """
+        return self._decoded(decode_reading, "counters")
 
     def _decoded(self, decode_line: Callable[[str], T], question: str) -> list[T]:
         try:
