@@ -14,7 +14,8 @@ from functools import lru_cache
 
 from trafficd.core.claims import waiting
 from trafficd.core.effects import Effect, Effects, Persist, Publish, SendDesired, SendHeader
-from trafficd.core.plan import Plan, ScopePlan, plan
+from trafficd.core.plan import Plan, ScopePlan
+from trafficd.core.planned import Inputs, Planner
 from trafficd.core.state import ControlState, NodeState, PolicySource, saved
 from trafficd_topology.diff import State, render
 from trafficd_topology.model import NodeInventory, ScopeKind
@@ -41,6 +42,30 @@ def desired_digest(scopes: Iterable[ScopePlan]) -> str:
     """SHA-256, in hex, over the digests of a node's scopes, ordered by kind and name."""
     ordered = sorted(scopes, key=lambda s: (s.kind, s.name))
     return hashlib.sha256("".join(map(scope_digest, ordered)).encode()).hexdigest()
+
+
+class _Digests:
+    """Digests of nodes' scopes, by the scopes themselves: plans that are made once share them.
+
+    Found by identity, since comparing is as long as digesting; kept with the scopes, so that no other object can have
+    their identity. Safe between threads as the planner is.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[tuple[ScopePlan, ...], str]] = {}
+
+    def of(self, scopes: tuple[ScopePlan, ...]) -> str:
+        key = tuple(map(id, scopes))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MOST_DIGESTS:
+                self._known = {}
+            known = self._known[key] = scopes, desired_digest(scopes)
+        return known[1]
+
+
+MOST_DIGESTS = 20_000
+_PLANNER, _DIGESTS = Planner(), _Digests()
 
 
 def inventories(state: ControlState) -> tuple[NodeInventory, ...]:
@@ -70,10 +95,11 @@ def withheld(state: ControlState) -> str:
 
 def plan_of(state: ControlState, sources: tuple[PolicySource, ...]) -> Plan | None:
     """The plan that these policies make for every node whose inventory is known; None without a fabric or policy."""
-    if state.spec is None or not sources:
+    spec = state.spec
+    if spec is None or not sources:
         return None
     policies = tuple(sorted((p for s in sources for p in s.policies), key=lambda p: p.name))
-    return plan(policies, state.spec, inventories(state), state.options, state.writers)
+    return _PLANNER.plan(Inputs(policies, state.options, state.writers, inventories(state), spec))
 
 
 def make_plan(state: ControlState) -> Plan | None:
@@ -118,7 +144,7 @@ def commit(state: ControlState, now: float) -> tuple[ControlState, Effects]:
     if state.plan is None or withheld(state):
         return state, (Publish(),)
     told = [name for name in state.nodes if not held_back(state, name)]
-    digests = {name: desired_digest(state.plan.of(name)) for name in told}
+    digests = {name: _DIGESTS.of(state.plan.of(name)) for name in told}
     persist: Effects = ()
     if any(state.digests.get(name) != value for name, value in digests.items()):
         number = Generation(state.generation.epoch, state.generation.number + 1)

@@ -257,6 +257,8 @@ class ControlState:
         """The fabric with the roles that hold now; None while there is none."""
         if self.fabric is None or self.fabric.spec is None:
             return None
+        if not self.roles:
+            return self.fabric.spec
         roles = {r.host: r.role for r in self.roles}
         hosts = tuple(replace(h, role=roles.get(h.name, h.role)) for h in self.fabric.spec.hosts)
         return replace(self.fabric.spec, hosts=hosts)
