@@ -74,27 +74,30 @@ def _network(world: World, cluster: Cluster) -> float | None:
     """Seconds of the linear program; None when scipy is not there."""
     try:
         from scipy.optimize import linprog  # noqa: PLC0415 - an extra of its own
+        from scipy.sparse import csr_array  # noqa: PLC0415
     except ImportError:
         return None
-    columns = _columns(cluster)
-    used = sorted({r.index for column in columns for r in column})
-    row_of = {index: i for i, index in enumerate(used)}
-    capacity = {r.index: _left(world, cluster, r) for column in columns for r in column}
-    # Minimise seconds T: for each resource sum of bytes <= capacity x T, all fractions of a read sum to 1.
-    size = len(columns)
-    matrix = [[0.0] * (size + 1) for _ in used]
-    total = read_bytes(world) or 1.0
+    columns, left = _columns(cluster, 1.0 if world.compute.decode else 0.0), _left(world, cluster)
+    size, total = len(columns), read_bytes(world) or 1.0
+    row_of: dict[Resource, int] = {}
+    values, rows, cols = [], [], []
+    # Least seconds T: on each resource the bytes of all fractions, at most capacity x T; fractions sum to 1.
     for k, column in enumerate(columns):
         for resource, weight in column.items():
-            matrix[row_of[resource.index]][k] = weight * total / capacity[resource.index]
-    for row in matrix:
-        row[size] = -1.0
-    equal = [[1.0] * size + [0.0]]
-    solved = linprog([0.0] * size + [1.0], matrix, [0.0] * len(used), equal, [1.0], method="highs")
+            rows.append(row_of.setdefault(resource, len(row_of)))
+            cols.append(k)
+            values.append(weight * total / left[resource])
+    for row in row_of.values():
+        rows.append(row)
+        cols.append(size)
+        values.append(-1.0)
+    matrix = csr_array((values, (rows, cols)), shape=(len(row_of), size + 1))
+    equal = csr_array(([1.0] * size, ([0] * size, list(range(size)))), shape=(1, size + 1))
+    solved = linprog([0.0] * size + [1.0], matrix, [0.0] * len(row_of), equal, [1.0], method="highs")
     return float(solved.x[size]) if solved.status == 0 else None
 
 
-def _columns(cluster: Cluster) -> list[dict[Resource, float]]:
+def _columns(cluster: Cluster, loaded: float) -> list[dict[Resource, float]]:
     """Bytes per byte read that each resource carries, for every (prefill node, decode node, side).
 
     Nodes of one role are taken with all their engines, whose NICs share evenly: an even split is best for equals, and
@@ -106,11 +109,13 @@ def _columns(cluster: Cluster) -> list[dict[Resource, float]]:
     for p in roles[Role.PREFILL]:
         for d in roles[Role.DECODE]:
             for reader in (p, d):
-                found += [_column(cluster, p, d, nic) for nic in layout.index.readers[reader]]
+                found += [_column(cluster, (p, d), nic, loaded) for nic in layout.index.readers[reader]]
     return found
 
 
-def _column(cluster: Cluster, p: int, d: int, nic: int) -> dict[Resource, float]:
+def _column(cluster: Cluster, pair: tuple[int, int], nic: int, loaded: float) -> dict[Resource, float]:
+    """``loaded`` 0: runs end with the first token, before the decode buffer is loaded."""
+    p, d = pair
     column: dict[Resource, float] = {}
 
     def add(steps: Iterable[tuple[Resource, float]], weight: float = 1.0) -> None:
@@ -123,19 +128,20 @@ def _column(cluster: Cluster, p: int, d: int, nic: int) -> dict[Resource, float]
     at_prefill = layout.nics[nic].node == p
     into, out = layout.index.movers[p], layout.index.movers[d]
     for i in into:
-        pair, part = cluster.nics[i], 1 / len(into)
-        add([(pair.read, 2.0 if at_prefill else 0.0), (pair.write, 1.0)], part)
+        nics, part = cluster.nics[i], 1 / len(into)
+        add([(nics.read, 2.0 if at_prefill else 0.0), (nics.write, 1.0)], part)
     for i in out:
-        pair, part = cluster.nics[i], 1 / len(out)
-        add([(pair.read, 1.0 if at_prefill else 2.0), (pair.write, 2.0 if at_prefill else 1.0)], part)
+        nics, part = cluster.nics[i], 1 / len(out)
+        own = 0.0 if at_prefill else 1.0
+        add([(nics.read, own + loaded), (nics.write, 1.0 - own + loaded)], part)
     add(cluster.memory(p, 1.0 if at_prefill else 0.0))
-    add(cluster.memory(d, 2.0))
+    add(cluster.memory(d, 1.0 + loaded))
     return column
 
 
-def _left(world: World, cluster: Cluster, resource: Resource) -> float:
-    """What loads leave of a resource on average."""
+def _left(world: World, cluster: Cluster) -> dict[Resource, float]:
+    """What loads leave of every resource on average."""
+    found = {r: r.capacity for r in cluster.fluid.resources}
     for i, pair in enumerate(cluster.nics):
-        if resource in (pair.read, pair.write):
-            return _usable(world, cluster, i)
-    return resource.capacity
+        found[pair.read] = found[pair.write] = _usable(world, cluster, i)
+    return found

@@ -125,7 +125,7 @@ class Chooser:
         return self._taken(answer.plans[0], answer.lease, size, number)
 
     def _request(self, turn: Turn, size: int, home: int) -> Request:
-        prefill, decode = self._picked()
+        prefill, decode = self._picked(home)
         names = self._source_names()
         source = Source(nodes=(SourceNode(names[home % len(names)]),)) if names else Source(pool=self.pool)
         return Request(
@@ -161,15 +161,15 @@ class Chooser:
         error = self.conditions.byte_error
         return int(size * self._rng.uniform(1 - error, 1 + error)) if error else size
 
-    def _picked(self) -> tuple[tuple[EngineRef, ...], tuple[EngineRef, ...]]:
+    def _picked(self, home: int) -> tuple[tuple[EngineRef, ...], tuple[EngineRef, ...]]:
         """Engines that the caller names; none where it leaves them to the service."""
         pick = self.contender.pick
         if pick is Pick.SERVICE:
             return (), ()
-        prefill, decode = self._pair(pick)
+        prefill, decode = self._pair(pick, home)
         return (self._refs[prefill],), (self._refs[decode],)
 
-    def _pair(self, pick: Pick) -> tuple[Engine, Engine]:
+    def _pair(self, pick: Pick, home: int = 0) -> tuple[Engine, Engine]:
         prefill = [m for m in self.machines.prefill if m.engine not in self.gone]
         decode = [m for m in self.machines.decode if m.engine not in self.gone]
         if not prefill or not decode:
@@ -177,6 +177,8 @@ class Chooser:
         if pick is Pick.ROTATION:
             self._turn += 1
             return prefill[self._turn % len(prefill)].engine, decode[self._turn % len(decode)].engine
+        if pick is Pick.HOME:
+            return prefill[home % len(prefill)].engine, decode[home % len(decode)].engine
         if pick is Pick.RANDOM:
             return self._rng.choice(prefill).engine, self._rng.choice(decode).engine
         return min(prefill, key=lambda m: m.tokens).engine, min(decode, key=lambda m: m.sequences).engine

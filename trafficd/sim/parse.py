@@ -196,11 +196,14 @@ def _work(top: Mapping, read: Read) -> Work | None:
         in_flight=m.whole("in_flight", None, low=1),
         time_scale=m.number("time_scale", 1.0, low=1e-6),
         most=m.whole("most", None, low=1),
+        slots=m.whole("slots", None, low=1, high=MAX_AGENTS),
+        tokens=m.whole("tokens", 1, low=1, high=10**9),
+        each=m.whole("each", 1_000, low=1, high=MAX_TURNS),
     )
     m.done()
-    kinds = [work.agents, work.turns, work.agents_per_s, path]
+    kinds = [work.agents, work.turns, work.agents_per_s, work.slots, path]
     if sum(k is not None for k in kinds) != 1:
-        m.problem("", None, "give exactly one of agents, turns, agents_per_s and requests")
+        m.problem("", None, "give exactly one of agents, turns, agents_per_s, slots and requests")
     if work.agents_per_s is not None and work.seconds is None:
         m.problem("seconds", None, "is missing: agents arrive for so long")
     if path is not None:

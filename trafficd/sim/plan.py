@@ -10,6 +10,7 @@ from trafficd.sim.workload import (
     TABLE,
     Agent,
     TraceRow,
+    agents_in_slots,
     agents_offline,
     agents_online,
     agents_traced,
@@ -86,12 +87,18 @@ class Work:
     time_scale: float = 1.0
     most: int | None = None
     rows: tuple[TraceRow, ...] = ()
+    slots: int | None = None
+    tokens: int = 1
+    each: int = 1_000
+    """With ``slots``: the size of a read, and how many of them each slot makes at most."""
 
     def draw(self, seed: int) -> tuple[Agent, ...]:
         """The agents of one seed; a trace file gives the same for every seed."""
         table = TABLE[self.trace]
         if self.agents is not None:
             return agents_offline(table, self.agents, seed)
+        if self.slots is not None:
+            return agents_in_slots(self.slots, self.tokens, self.each)
         if self.turns is not None:
             return agents_windowed(table, self.turns, seed)
         if self.agents_per_s is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -20,8 +21,9 @@ def draw(found: Comparison, folder: Path) -> tuple[Path, ...]:
 
 def _save(figure: Figure, path: Path) -> Path:
     # Without a date and with fixed ids, equal comparisons give equal files.
-    FigureCanvasSVG(figure)
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "trafficd"}):
+        FigureCanvasSVG(figure)
+        figure.savefig(path, metadata={"Date": None})
     return path
 
 

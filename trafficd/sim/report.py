@@ -66,6 +66,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _bounds(found: Comparison) -> list[str]:
+    if not found.bounds:
+        return []
     ingress = sum(b.ingress_s for b in found.bounds) / len(found.bounds)
     prefill = sum(b.prefill_s for b in found.bounds) / len(found.bounds)
     lines = [

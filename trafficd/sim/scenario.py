@@ -35,6 +35,8 @@ class Pick(StrEnum):
     ROTATION = "rotation"
     RANDOM = "random"
     LEAST_LOADED = "least-loaded"
+    HOME = "home"
+    """Each agent has engines of its own and keeps them."""
 
 
 @dataclass(frozen=True, slots=True)

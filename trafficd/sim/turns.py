@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trafficd.sim.chooser import Choice, Chooser, NoPathError, Piece
-from trafficd.sim.cluster import Cluster, Steps
+from trafficd.sim.cluster import Cluster, Engine, Steps
 from trafficd.sim.fluid import Flow, Route
 from trafficd.sim.machines import Decode, Prefill
 from trafficd.sim.scenario import World
@@ -80,14 +80,15 @@ class Turns:
                 self.clock.now + self.world.conditions.detect_s, self._place_again, (run, run.attempt)
             )
             return
+        if not size:
+            choice = replace(choice, pieces=())
         run.choice = choice
         self._count(run, 1)
         run.read_began = self.clock.now
-        pieces = choice.pieces if size else ()
-        run.waiting = len(pieces)
-        if not pieces:
+        run.waiting = len(choice.pieces)
+        if not choice.pieces:
             self._was_read(run)
-        for piece in pieces:
+        for piece in choice.pieces:
             self.clock.at(
                 self.clock.now + self.world.conditions.setup_s, self._read, (run, run.attempt, piece)
             )
@@ -128,7 +129,7 @@ class Turns:
     def _was_read(self, run: Run) -> None:
         choice, now = run.choice, self.clock.now
         assert choice is not None
-        if choice.pieces and run.turn.hit:
+        if choice.pieces:
             self.hooks.read(choice.expected_s, now - run.read_began)
         if self.compute.streamed:
             self._ended(run)
@@ -149,7 +150,9 @@ class Turns:
         """The GPU is free: compute, with KV moving beside it or, without layer-wise transfers, before it."""
         turn = run.turn
         seconds = self.compute.prefill_s(turn.hit, turn.append)
-        steps, size = self._transfer(run)
+        assert run.choice is not None
+        appended = float(turn.append * self.compute.kv_bytes_per_token)
+        steps, size = transfer(self.cluster, run.choice, appended)
         cap = size / seconds if self.compute.layerwise else math.inf
         lane = self.cluster.lanes.kv
         run.computed = self.compute.layerwise
@@ -164,36 +167,6 @@ class Turns:
         else:
             seconds = self.compute.prefill_s(run.turn.hit, run.turn.append)
             self.clock.at(self.clock.now + seconds, self._prefilled, (run, run.attempt))
-
-    def _transfer(self, run: Run) -> tuple[Steps, float]:
-        """What one turn moves between buffers and HBM: (resource, weight) and the bytes that weights are of."""
-        turn, choice = run.turn, run.choice
-        assert choice is not None
-        cluster, nics = self.cluster, self.cluster.nics
-        miss = float(turn.append * self.compute.kv_bytes_per_token)
-        hit = sum(p.size for p in choice.pieces) if turn.hit else 0.0
-        whole = hit + miss
-        prefill, decode = nics[choice.prefill.nic], nics[choice.decode.nic]
-        steps: Steps = []
-        back = miss
-        for piece in choice.pieces if turn.hit else ():
-            part = piece.size / whole
-            node = cluster.layout.nics[piece.nic].node
-            if piece.out is None or piece.into is None:
-                steps += [(prefill.read, part), (prefill.write, part), *cluster.memory(node, part)]
-            else:
-                steps += [
-                    (nics[piece.out].read, part),
-                    (nics[piece.into].write, part),
-                    *cluster.memory(node, part),
-                ]
-                steps += [(r, w * part) for r, w in cluster.between(piece.out, piece.into)]
-            # What the decode node read lies there already; all else goes to its buffer.
-            back += piece.size if node != choice.decode.node else 0.0
-        part = back / whole
-        steps += [(prefill.read, part), (decode.write, part), *cluster.memory(choice.decode.node, part)]
-        steps += [(r, w * part) for r, w in cluster.between(choice.prefill.nic, choice.decode.nic)]
-        return steps, whole
 
     def _prefilled(self, what: tuple[Run, int]) -> None:
         """The first token is there; the decode node loads its buffer into HBM."""
@@ -216,13 +189,9 @@ class Turns:
             self.hooks.last(run, 0.0)
 
     def _load(self, choice: Choice) -> Route:
-        """Out of the decode buffer, by loopback, into decode HBM."""
-        engine = choice.decode
-        found = self._h2d.get(engine.index)
+        found = self._h2d.get(choice.decode.index)
         if found is None:
-            nic = self.cluster.nics[engine.nic]
-            steps = [(nic.read, 1.0), (nic.write, 1.0), *self.cluster.memory(engine.node, 1.0)]
-            found = self._h2d[engine.index] = Route(steps)
+            found = self._h2d[choice.decode.index] = Route(loading(self.cluster, choice.decode))
         return found
 
     def _loaded(self, flow: Flow) -> None:
@@ -281,6 +250,39 @@ class Turns:
         self._count(run, -1)
         self._prefill[choice.prefill.index].drop(run)
         del self.live[run]
+
+
+def transfer(cluster: Cluster, choice: Choice, appended: float) -> tuple[Steps, float]:
+    """What a turn moves between buffers and HBM layer by layer: (resource, weight), and the bytes that weights are of.
+
+    Figure 4: on the prefill side steps 3 to 7, on the decode side 3 to 5 and what is new back. A relay is read as the
+    decode side is, and then all of it goes to the decode node, as on the prefill side.
+    """
+    nics, layout = cluster.nics, cluster.layout
+    prefill, decode = nics[choice.prefill.nic], nics[choice.decode.nic]
+    whole = sum(p.size for p in choice.pieces) + appended
+    steps: Steps = []
+    back = appended
+    for piece in choice.pieces:
+        part, node = piece.size / whole, layout.nics[piece.nic].node
+        steps += cluster.memory(node, part)
+        if piece.out is None or piece.into is None:
+            steps += [(prefill.read, part), (prefill.write, part)]
+        else:
+            steps += [(nics[piece.out].read, part), (nics[piece.into].write, part)]
+            steps += [(r, w * part) for r, w in cluster.between(piece.out, piece.into)]
+        # What the decode node read lies there already; all else goes to its buffer.
+        back += piece.size if node != choice.decode.node else 0.0
+    part = back / whole
+    steps += [(prefill.read, part), (decode.write, part), *cluster.memory(choice.decode.node, part)]
+    steps += [(r, w * part) for r, w in cluster.between(choice.prefill.nic, choice.decode.nic)]
+    return steps, whole
+
+
+def loading(cluster: Cluster, engine: Engine) -> Steps:
+    """Out of the decode buffer, by loopback, into decode HBM: figure 4, steps 8 and 9, or 6 and 7."""
+    nic = cluster.nics[engine.nic]
+    return [(nic.read, 1.0), (nic.write, 1.0), *cluster.memory(engine.node, 1.0)]
 
 
 def _written(_: Flow) -> None:

@@ -142,6 +142,11 @@ def _rng(seed: int, index: int) -> random.Random:
     return random.Random(f"{seed}/agent/{index}")
 
 
+def agents_in_slots(slots: int, tokens: int, turns: int) -> tuple[Agent, ...]:
+    """Reads of one size, ``slots`` of them always under way: what storage benchmarks and the demo do."""
+    return tuple(Agent(i, None, (Turn(tokens, 1, 1),) * turns) for i in range(slots))
+
+
 @dataclass(frozen=True, slots=True)
 class TraceRow:
     """One request of the Mooncake trace: milliseconds, tokens, and the ids of its prompt's blocks."""
