@@ -13,7 +13,7 @@ from dataclasses import replace
 from trafficd.choice.account import Account
 from trafficd.choice.evidence import Shadow
 from trafficd.choice.feedback import Feedback, Trial
-from trafficd.choice.ledger import Ledger, bounded_ttl
+from trafficd.choice.ledger import Held, Ledger, bounded_ttl
 from trafficd.choice.registry import DEFAULT, engine_rule_names, strategy_names, strategy_of
 from trafficd.choice.request import (
     INVALID_ARGUMENT,
@@ -33,7 +33,7 @@ from trafficd.choice.request import (
     reservation_of,
 )
 from trafficd.choice.resolve import resolve
-from trafficd.choice.roster import Roster, problem_of
+from trafficd.choice.roster import Known, Roster, problem_of
 from trafficd.choice.shadow import seconds_of
 from trafficd.choice.snapshot import Engine, NicState, Snapshot
 from trafficd.choice.view import Given, Ranked, Strategy, View
@@ -87,9 +87,8 @@ class PathEngine:
         lanes = {
             (i, m.link_layer): (m.traffic_class, m.lane_id) for m in snapshot.markings for i in m.intents
         }
-        self._view = View(
-            snapshot, layout, layout.index, snapshot.states, accounts, fresh, self._roster, self._given, lanes
-        )
+        known = self._roster, self._given, self.feedback
+        self._view = View(snapshot, layout, layout.index, snapshot.states, accounts, fresh, *known, lanes)
         if old is not None and old.layout is layout:
             for before, state, account in zip(old.states, snapshot.states, accounts, strict=True):
                 if before.up is not state.up or before.rate_bps != state.rate_bps:
@@ -149,22 +148,36 @@ class PathEngine:
         return self.ledger.reserve(known, now), problems
 
     def renew(self, lease_id: str, reservation: Reservation, now: float) -> Lease:
-        """Restate a lease, whether it is known or not."""
-        return self.ledger.renew(lease_id, self._known(reservation)[0], now)
+        """Restate a lease, whether it is known or not; one that no longer names its readers has been read."""
+        stated, held = self._known(reservation)[0], self.ledger.lease(lease_id)
+        if held is not None and held.trials:
+            left = {leg.nic for leg in stated.legs if leg.bytes}
+            if not any(trial.reader.nic in left for trial in held.trials):
+                self._was_read(held, now)
+        return self.ledger.renew(lease_id, stated, now)
 
     def progress(self, lease_id: str, moved_bytes: int, now: float) -> bool:
         """So many bytes of a read have come, of all its legs together; False when its lease had ended."""
         held = self.ledger.lease(lease_id)
         size = 0 if held is None else held.size
+        if held is not None and moved_bytes >= size:
+            self._was_read(held, now)
         return self.ledger.moved(lease_id, min(moved_bytes / size, 1.0) if size else 1.0, now)
 
     def release(self, lease_id: str, now: float, *, cancelled: bool = False) -> bool:
         """End a lease; False when it had ended. What a read took is learned from unless it was cancelled."""
         held = self.ledger.lease(lease_id)
         existed = self.ledger.release(lease_id, now)
-        if existed and held is not None and held.trials and not cancelled:
-            self.feedback.ended(held.trials, now - held.since, now)
+        if existed and held is not None and held.size and not cancelled:
+            self._was_read(held, now)
+            self.feedback.served(now - held.read_at, held.ahead)
         return existed
+
+    def _was_read(self, held: Held, now: float) -> None:
+        """Its bytes have all come: once per lease."""
+        if held.trials:
+            self.feedback.ended(held.trials, now - held.since, now)
+            held.trials, held.read_at = (), now
 
     def report(self, reports: Iterable[EngineReport], now: float) -> tuple[ItemProblem, ...]:
         """Take engines' reports; what cannot be used is named and the rest is taken."""
@@ -224,7 +237,7 @@ class PathEngine:
             held.answer = answer if request.id else None
             held.trials = tuple([self._trial(leg) for leg in plan.legs])
             held.size = sum([leg.bytes for leg in plan.legs])
-        self._assign(plan)
+            held.serve(self._assign(plan))
         return answer
 
     def _trial(self, leg: Leg) -> Trial:
@@ -233,18 +246,26 @@ class PathEngine:
         other = self.ledger.account(limit) if limit != reader.nic and limit in leg.nics else None
         return Trial(reader, other, leg.expected_seconds * (reader if other is None else other).learned)
 
-    def _assign(self, plan: Plan) -> None:
+    def _assign(self, plan: Plan) -> tuple[Known, ...]:
         """The paper's immediate update: what was just given to an engine counts until it reports again."""
         size = 0
         for leg in plan.legs:
             size += leg.bytes
             self._given.sides[leg.side - 1] += leg.bytes
+        found = []
         for ref in (plan.prefill, plan.decode):
-            known = None if ref is None else self._roster.known.get(ref)
+            known = None if ref is None else self._known_engine(ref)
             if known is not None:
                 known.assigned += 1
                 known.assigned_bytes += size
                 known.given += size
+                found.append(known)
+        return tuple(found)
+
+    def _known_engine(self, ref: EngineRef) -> Known | None:
+        """As announced, or as it stands for a node whose engines never did."""
+        found = self._roster.known.get(ref)
+        return self._view.strangers.get(ref) if found is None and self._view is not None else found
 
     def _known(self, reservation: Reservation) -> tuple[Reservation, tuple[ItemProblem, ...]]:
         """Without the NICs that the fabric does not have; before the first snapshot every name is taken."""

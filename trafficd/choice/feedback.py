@@ -23,6 +23,8 @@ DEAD_BAND = 1.35
 """A NIC is taken for slower than its peers from this ratio on."""
 STEP = 0.03
 """How far one read moves the median, relative."""
+SERVING_STEP = 0.02
+"""Weight of one lease in the mean time of serving."""
 MOST_RATIO = 50.0
 """One read counts as at most this much later than predicted."""
 
@@ -63,6 +65,8 @@ class Feedback:
         self._records: dict[Account, Record] = {}
         self.median = 1.0
         self.reads = 0
+        self.serving_s = 0.0
+        """What a prefill engine holds a lease for once its read has come, per lease that it has."""
         self.predicted_s = 0.0
         self.observed_s = 0.0
 
@@ -81,6 +85,10 @@ class Feedback:
             for account in (trial.reader, trial.bottleneck):
                 if account is not None:
                     self._learn(account, slowest, ratio * slowest, now)
+
+    def served(self, held_s: float, ahead: int) -> None:
+        """A lease ended ``held_s`` after its read, on an engine that had ``ahead`` leases before."""
+        self.serving_s += SERVING_STEP * (max(0.0, held_s) / (ahead + 1) - self.serving_s)
 
     def _learn(self, account: Account, predicted: float, observed: float, now: float) -> None:
         record = self._records.get(account)

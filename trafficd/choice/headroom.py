@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trafficd.choice.compose import Pair
-from trafficd.choice.pairs import tokens_of
 from trafficd.choice.ranking import Judged, Ranking
 from trafficd.choice.request import Side
 from trafficd.choice.roster import Known
@@ -26,17 +25,22 @@ SCAN = 64
 REST = 0.1
 """What the resources that are not the slowest count for: near-ties go to the engine with the least load in all."""
 SEQUENCE_S = 0.0005
-"""What a sequence that an engine runs counts for, seconds, where its speed is unknown."""
+"""What a sequence that an engine runs counts for, seconds."""
 MEMORY = 0.15
 """What a byte lately placed counts for, against one in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What of a read passes an engine: of its node's storage NIC, and of its own NIC, per byte read."""
+    """What of a read passes an engine: of its node's storage NIC, and of its own NIC, per byte read.
+
+    ``busy`` is what each lease under way holds its GPU for; ``queued`` that its NIC serves several at a time.
+    """
 
     stored: float
     copied: float
+    busy: float
+    queued: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,10 @@ class Headroom:
             return []
         found: list[Judged] = []
         for known in group:
-            copied = _copied(task, known, part.copied)
+            copied = _copied(task, known, part)
             if copied is not None and _fits(task, known):
-                busy = _busy(known)
-                value = max(stored, copied, busy) + REST * (stored + copied + busy)
+                busy = part.busy * known.live + _reported(known)
+                value = max(stored, busy) + copied + REST * (stored + busy)
                 found.append((value, known.given, known.ref, known))
         return found
 
@@ -122,29 +126,30 @@ def prefill_share(task: Task) -> float:
 def _prefill_part(task: Task) -> _Part:
     share = prefill_share(task)
     through = task.view.settings.through_compute_nics
-    return _Part(share, 2.0 * share + (1 - share) if through else 1 - share)
+    copied = 2.0 * share + (1 - share) if through else 1 - share
+    return _Part(share, copied, task.view.feedback.serving_s, queued=not through)
 
 
 def _decode_part(task: Task) -> _Part:
     share = prefill_share(task)
-    return _Part(1 - share, 2.0 if task.view.settings.through_compute_nics else 1 - share)
+    through = task.view.settings.through_compute_nics
+    return _Part(1 - share, 2.0 if through else 1 - share, 0.0, queued=True)
 
 
-def _copied(task: Task, known: Known, weight: float) -> float | None:
-    if not weight:
+def _copied(task: Task, known: Known, part: _Part) -> float | None:
+    """Seconds on its own NIC; a GPU that serves one read after the other has no queue there but its own."""
+    if not part.copied:
         return 0.0
     nic = task.view.own_nic(known)
     if nic is None:
         return None
     account = task.view.accounts[nic]
-    return (account.outstanding(task.now) + task.size * weight) / account.available
+    size = task.size * part.copied
+    return (size + account.outstanding(task.now) if part.queued else size) / account.available
 
 
-def _busy(known: Known) -> float:
-    """Seconds until its GPU is done with what it has; 0 where nobody said how fast it is."""
-    speed = known.engine.tokens_per_s
-    if speed:
-        return tokens_of(known) / speed
+def _reported(known: Known) -> float:
+    """A little for what it runs by its own word, so that engines alike in all else share it evenly."""
     return SEQUENCE_S * ((known.engine.unfinished_sequences or 0) + known.assigned)
 
 

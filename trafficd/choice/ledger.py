@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from trafficd.choice.account import Account, Shares
 from trafficd.choice.feedback import Trial
 from trafficd.choice.request import MOST_BYTES, Answer, Lease, LegBytes, Reservation
+from trafficd.choice.roster import Known
 
 MAX_TTL_S = 600.0
 DEFAULT_TTL_S = 30.0
@@ -29,19 +30,29 @@ class Held:
     parts: list[Shares]
     answer: Answer | None = None
     since: float = 0.0
+    read_at: float = 0.0
+    """When its bytes had all come; 0 while they have not."""
     trials: tuple[Trial, ...] = ()
     """For what its end says about predictions; empty when it says nothing."""
     size: int = 0
     """Bytes of the read; 0 where only its loads are known."""
 
+    engines: tuple[Known, ...] = ()
+    ahead: int = 0
+    """Leases that its prefill engine had already."""
+
+    def serve(self, engines: tuple[Known, ...]) -> None:
+        """Made for these engines: they count it until it ends."""
+        self.engines, self.ahead = engines, engines[0].live if engines else 0
+        for known in engines:
+            known.live += 1
+
     def carry(self, before: Held) -> None:
         """Go on from a lease that is restated."""
-        self.answer, self.since, self.trials, self.size = (
-            before.answer,
-            before.since,
-            before.trials,
-            before.size,
-        )
+        self.answer, self.since, self.trials = before.answer, before.since, before.trials
+        self.size, self.read_at = before.size, before.read_at
+        self.serve(before.engines)
+        self.ahead = before.ahead
 
 
 def bounded_ttl(ttl_s: float) -> float:
@@ -188,5 +199,7 @@ class Ledger:
         self._leases.pop(held.id, None)
         if self._by_request.get(held.request_id) is held:
             del self._by_request[held.request_id]
+        for known in held.engines:
+            known.live -= 1
         for part in held.parts:
             part.account.release(part, now)

@@ -11,7 +11,16 @@ from trafficd.choice.snapshot import Engine, Role
 class Known:
     """An engine as the choice knows it, and what was given to it since it last reported."""
 
-    __slots__ = ("assigned", "assigned_bytes", "bytes_per_token", "engine", "given", "heard_at", "ref")
+    __slots__ = (
+        "assigned",
+        "assigned_bytes",
+        "bytes_per_token",
+        "engine",
+        "given",
+        "heard_at",
+        "live",
+        "ref",
+    )
 
     def __init__(self, engine: Engine, heard_at: float = 0.0) -> None:
         self.ref = EngineRef(engine.node, engine.rank)
@@ -20,6 +29,8 @@ class Known:
         self.bytes_per_token = 0
         self.assigned = 0
         self.assigned_bytes = 0
+        self.live = 0
+        """Leases under way that were made for it."""
         self.given = 0.0
         """Bytes of all reads that were ever reserved for it."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from trafficd.choice.account import Account
 from trafficd.choice.evidence import Explanation
+from trafficd.choice.feedback import Feedback
 from trafficd.choice.ranking import Ranking
 from trafficd.choice.request import EngineRef, Fallback, Plan, Request, Side
 from trafficd.choice.roster import Known, Roster
@@ -73,6 +74,7 @@ class View:
     fresh_until: list[float]
     roster: Roster
     given: Given
+    feedback: Feedback
     lanes: dict[tuple[str, LinkLayer], tuple[str, int]]
     """(intent, link layer) -> (traffic class, lane id)."""
     readers: dict[tuple[int, str], tuple[Reader, ...]] = field(default_factory=dict)
