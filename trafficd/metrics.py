@@ -46,6 +46,8 @@ class View:
     balances: tuple[KindBalance, ...] = ()
     reports: tuple[tuple[str, float], ...] = ()
     files: tuple[str, ...] = ()
+    certificates: tuple[tuple[str, float], ...] = ()
+    """(file, when its first certificate ends, seconds since the Unix epoch)."""
 
 
 def _gauge(
@@ -154,6 +156,12 @@ def families(view: View) -> Iterator[Metric]:
     yield from _nodes(view.state)
     yield from _drift(view.state)
     yield from _balances(view.balances)
+    yield _gauge(
+        "certificate_expiry_timestamp_seconds",
+        "When the first certificate of a file ends, since the Unix epoch.",
+        ("file",),
+        [((file,), at) for file, at in view.certificates],
+    )
     bad = {r.source for r in view.state.rejected}
     yield _gauge(
         "config_load_error",

@@ -20,7 +20,16 @@ from trafficd_agent.app import audit, doctor
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
 from trafficd_agent.commands import Code, StopError, text
-from trafficd_agent.config import ADDRESS, Config, Tls, default_config, is_address, parse_config
+from trafficd_agent.config import (
+    ADDRESS,
+    FINGERPRINT,
+    Config,
+    Tls,
+    default_config,
+    is_address,
+    is_fingerprint,
+    parse_config,
+)
 from trafficd_topology.audit.finding import is_bad
 from trafficd_topology.audit.report import Report, checks, plain, summary
 from trafficd_topology.audit.report import text as report_text
@@ -39,6 +48,12 @@ CODES = """exit codes:
 def _address(text: str) -> str:
     if not is_address(text):
         raise argparse.ArgumentTypeError(ADDRESS)
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    if not is_fingerprint(text):
+        raise argparse.ArgumentTypeError(FINGERPRINT)
     return text
 
 
@@ -69,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         "--token-file", help="holds the token for --enroll: one-time, or projected by Kubernetes"
     )
     one.add_argument("--ca-file", help="whom to trust while enrolling; default: ca.crt of --tls-dir")
+    one.add_argument(
+        "--ca-fingerprint",
+        type=_fingerprint,
+        metavar="SHA256",
+        help="whom to trust while enrolling where that file is not there: as trafficd certs init prints it",
+    )
     one.add_argument("--insecure", action="store_true", help="allow plaintext to other machines")
     one.add_argument(
         "--forget-controller", action="store_true", help="follow whichever controller speaks first"
@@ -153,7 +174,13 @@ def _overridden(config: Config, args: argparse.Namespace) -> Config:
 
 
 def _tls(told: Tls, args: argparse.Namespace) -> Tls:
-    names = {"dir": "tls_dir", "enroll": "enroll", "token_file": "token_file", "ca_file": "ca_file"}
+    names = {
+        "dir": "tls_dir",
+        "enroll": "enroll",
+        "token_file": "token_file",
+        "ca_file": "ca_file",
+        "ca_fingerprint": "ca_fingerprint",
+    }
     tls = replace(told, **{n: v for n, flag in names.items() if (v := getattr(args, flag, None)) is not None})
     if tls.enroll and not (tls.dir and tls.token_file):
         raise StopError(

@@ -8,6 +8,7 @@ tls:                              # default: plaintext
   enroll: 10.0.0.1:7603           # where to get tls.crt and tls.key with a token; default: they are put there
   token_file: /etc/trafficd/token
   ca_file: /etc/trafficd/ca.crt     # whom to trust while enrolling; default: ca.crt of dir
+  ca_fingerprint: ""               # SHA-256 of it, where that file is not there: it is asked of the controller
 state_dir: /var/lib/trafficd-agent
 http: 127.0.0.1:7602              # "" serves nothing
 sysfs: /sys
@@ -23,6 +24,7 @@ fabrics:
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +52,7 @@ class Tls:
     enroll: str = ""
     token_file: str = ""
     ca_file: str = ""
+    ca_fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,18 @@ def is_address(text: str) -> bool:
 
 
 ADDRESS = "must be host:port"
+
+
+def plain_fingerprint(text: str) -> str:
+    """SHA-256 as 64 hex digits; ``sha256:`` before it and colons within it are taken off."""
+    return text.strip().lower().removeprefix("sha256:").replace(":", "")
+
+
+def is_fingerprint(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", plain_fingerprint(text)) is not None
+
+
+FINGERPRINT = "must be a SHA-256 fingerprint of 64 hex digits, as trafficd certs init prints it"
 
 
 def parse_config(text: str | bytes) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -125,7 +140,11 @@ def _tls(m: Mapping) -> Tls:
     if (row := m.mapping("tls")) is None:
         return Tls()
     found = Tls(
-        row.text("dir", ...), row.text("enroll", ""), row.text("token_file", ""), row.text("ca_file", "")
+        row.text("dir", ...),
+        row.text("enroll", ""),
+        row.text("token_file", ""),
+        row.text("ca_file", ""),
+        _fingerprint(row),
     )
     if found.enroll and not is_address(found.enroll):
         row.problem("enroll", found.enroll, ADDRESS)
@@ -133,6 +152,13 @@ def _tls(m: Mapping) -> Tls:
         row.problem("enroll", found.enroll, "needs token_file, and token_file needs it")
     row.done()
     return found
+
+
+def _fingerprint(row: Mapping) -> str:
+    text: str = row.text("ca_fingerprint", "")
+    if text and not is_fingerprint(text):
+        row.problem("ca_fingerprint", text, FINGERPRINT)
+    return text
 
 
 def _words(m: Mapping, key: str) -> tuple[str, ...]:

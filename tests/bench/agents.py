@@ -18,10 +18,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import grpc
+import scriptedagent
 from scriptedagent import ScriptedAgent, eventually
 
 from trafficd.api.v1 import operation_pb2, operation_pb2_grpc, policy_pb2, policy_pb2_grpc
 
+scriptedagent.WAIT_S = 120.0  # 200 agents on one processor, beside whatever else runs there
 NODES, PORTS = 200, 9
 NAMES = tuple(f"n{i:03d}" for i in range(NODES))
 NICS = tuple(f"p{i}" for i in range(PORTS))

@@ -28,7 +28,7 @@ from trafficd.app.grpcserver import listen, new_server
 from trafficd.app.paths import Paths
 from trafficd.app.restore import restored
 from trafficd.app.telemetry import LastHeard
-from trafficd.app.tls import remind
+from trafficd.app.tls import endings, remind
 from trafficd.app.watch import Reloader, watch
 from trafficd.config import ControllerConfig, Listen
 from trafficd.core.effects import Effect, Publish
@@ -97,6 +97,7 @@ class Controller:
             self._paths.balances,
             self._heard.reports(),
             tuple(r.name for r in self._reloaders),
+            tuple(endings(self._config)),
         )
 
     def _uuid(self) -> str:

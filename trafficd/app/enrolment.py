@@ -44,6 +44,12 @@ class DirectorySigner:
             raise RefusedError(StatusCode.FAILED_PRECONDITION, f"the controller cannot sign: {e}") from e
         return Certified(issued.certificate.decode("ascii"), issued.authorities.decode("ascii"))
 
+    def authorities(self) -> str:
+        try:
+            return authority.load(self._directory).bundle.decode("ascii")
+        except CertsError as e:
+            raise RefusedError(StatusCode.FAILED_PRECONDITION, f"the controller's authority: {e}") from e
+
 
 class DirectoryTokens:
     """The tokens that ``trafficd certs token`` makes."""

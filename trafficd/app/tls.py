@@ -87,6 +87,16 @@ def _ending(path: Path, now: datetime) -> Iterator[str]:
         yield f"{path} is {seen.left(now)}: put a new one there, no restart is needed"
 
 
+def endings(config: ControllerConfig) -> Iterator[tuple[str, float]]:
+    """(file, when its first certificate ends, seconds since the Unix epoch) of the own one and the authority's."""
+    own = [] if config.tls is None else [config.tls / tls.CERTIFICATE]
+    for path in [*own, *([] if config.ca is None else [config.ca / tls.AUTHORITIES])]:
+        try:
+            yield str(path), inspect(path.read_bytes(), str(path)).not_after.timestamp()
+        except (OSError, CertsError):
+            continue  # the reminder names it
+
+
 async def remind(config: ControllerConfig, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """At once and every hour, until cancelled."""
     while True:

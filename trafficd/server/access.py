@@ -34,6 +34,7 @@ ACCESS: Mapping[str, frozenset[Role | None]] = {
     f"{_API}AgentService/Telemetry": NODES,
     # Its own door: a token instead of a certificate; and the node's own certificate for the next one.
     f"{_API}IdentityService/Enroll": ANYBODY,
+    f"{_API}IdentityService/GetAuthorities": ANYBODY,
     f"{_API}IdentityService/RenewCertificate": NODES,
     # Changes what every node does.
     f"{_API}PolicyService/ApplyPolicy": OPERATORS,

@@ -39,6 +39,10 @@ class Signer(Protocol):
         """Certify a node's key. Raises RefusedError. Runs on a thread."""
         ...
 
+    def authorities(self) -> str:
+        """Whom to trust, PEM. Raises RefusedError. Runs on a thread."""
+        ...
+
 
 class TokenVerifier(Protocol):
     """Says whether a token is leave for one node to enrol: one made here, or an orchestrator's."""
@@ -72,6 +76,17 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
             raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, NO_AUTHORITY)
         self._tokens.redeem(token, node)
         return made
+
+    async def GetAuthorities(  # noqa: N802
+        self, _request: identity_pb2.GetAuthoritiesRequest, context: Context
+    ) -> identity_pb2.GetAuthoritiesResponse:
+        if self._signer is None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, NO_AUTHORITY)
+        try:
+            pem = await asyncio.to_thread(self._signer.authorities)
+        except RefusedError as e:
+            await context.abort(e.code, str(e))
+        return identity_pb2.GetAuthoritiesResponse(authorities=pem)
 
     async def RenewCertificate(  # noqa: N802
         self, request: identity_pb2.RenewCertificateRequest, context: Context

@@ -23,7 +23,7 @@ from trafficd_agent.app.drivers import DriverTable, take_inventory
 from trafficd_agent.app.http import HttpServer, Page, Pages, verdict
 from trafficd_agent.app.telemetry import Sampler
 from trafficd_agent.apply import SaveError
-from trafficd_agent.config import Config
+from trafficd_agent.config import Config, plain_fingerprint
 from trafficd_agent.drivers.tc_counters import LinkReader, TcReader
 from trafficd_agent.files import Files, LockedError, locked
 from trafficd_agent.metrics.board import Board
@@ -31,6 +31,7 @@ from trafficd_agent.metrics.page import CONTENT_TYPE, page
 from trafficd_agent.netlink.watch import TcWatch, What, hint
 from trafficd_agent.readers import Collector, standard_readers
 from trafficd_agent.scope import Limits
+from trafficd_agent.session.certificate import ends
 from trafficd_agent.session.control import ControlSession
 from trafficd_agent.session.dial import Backoff, Dialer, is_loopback
 from trafficd_agent.session.enrol import Door, Keeper
@@ -40,6 +41,8 @@ from trafficd_topology.model import LinkLayer
 log = logging.getLogger(__name__)
 INVENTORY_S = 30.0
 """How often to look for new hardware, seconds; links that come and go are noticed at once."""
+CERTIFICATE_S = 5.0
+"""How often the end of the certificate is looked at for the metric."""
 STUCK_LOOP_S = 15.0
 PROVE_S = 0.5
 PAUSE_S = 0.25
@@ -91,7 +94,13 @@ def keeper_of(config: Config) -> Keeper | None:
     if directory is None or not config.tls.enroll:
         return None
     authorities = Path(config.tls.ca_file) if config.tls.ca_file else directory / tls.AUTHORITIES
-    door = Door(config.node, config.tls.enroll, Path(config.tls.token_file), authorities)
+    door = Door(
+        config.node,
+        config.tls.enroll,
+        Path(config.tls.token_file),
+        authorities,
+        plain_fingerprint(config.tls.ca_fingerprint),
+    )
     return Keeper(directory, door, config.controllers)
 
 
@@ -163,12 +172,22 @@ class Running:
                 keep_asking(self.agent, self.config.drain_hook),
                 ended.wait(),
                 *((self.keeper.run(),) if self.keeper else ()),
+                self._watch_certificate(),
             )
             tasks = [asyncio.create_task(t) for t in jobs]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._end(tasks)
             for task in done:
                 task.result()
+
+    async def _watch_certificate(self) -> None:
+        """For the metric: whoever puts the files there, and whenever."""
+        while True:
+            directory = tls_directory(self.config)
+            self.board.put_certificate(
+                None if directory is None else await asyncio.to_thread(ends, directory)
+            )
+            await asyncio.sleep(CERTIFICATE_S)
 
     async def _end(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """Lanes stay as they are. Work that is under way may finish; what does not is taken up at the next start."""

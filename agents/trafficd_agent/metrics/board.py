@@ -80,6 +80,8 @@ class View:
     statuses: tuple[ScopeStatus, ...] = ()
     drifts: tuple[Drift, ...] = ()
     applies: Histogram = Histogram()
+    certificate_ends: float | None = None
+    """Seconds since the Unix epoch; None without a certificate."""
 
     def lane(self, port: str, lane_id: int) -> LaneLabel:
         """The lane's label; its number where no policy names it."""
@@ -161,6 +163,11 @@ class Board:
         """Who stopped this agent's writes."""
         with self._lock:
             self._view = replace(self._view, paused={"controller": controller, "node": node})
+
+    def put_certificate(self, ends: float | None) -> None:
+        """When the node's certificate ends, seconds since the Unix epoch."""
+        with self._lock:
+            self._view = replace(self._view, certificate_ends=ends)
 
     def put_connected(self, connected: bool) -> None:
         """Whether the controller's streams are open."""

@@ -225,6 +225,11 @@ def connected(view: View) -> Iterator[Row]:
         yield (), float(view.connected)
 
 
+def certificate_ends(view: View) -> Iterator[Row]:
+    if view.certificate_ends is not None:
+        yield (), view.certificate_ends
+
+
 def paused(view: View) -> Iterator[Row]:
     for by, stopped in view.paused.items():
         yield (by,), float(stopped)

@@ -14,6 +14,7 @@ from trafficd_agent.metrics.rows import (
     SCOPE,
     Metric,
     MetricType,
+    certificate_ends,
     conditions,
     connected,
     drifts,
@@ -123,6 +124,13 @@ METRICS: tuple[Metric, ...] = (
         "1 while the agent's streams to its controller are open.",
         (),
         connected,
+    ),
+    Metric(
+        "agent_certificate_expiry_timestamp_seconds",
+        GAUGE,
+        "When the node's certificate ends, since the Unix epoch.",
+        (),
+        certificate_ends,
     ),
     Metric(
         "agent_paused",

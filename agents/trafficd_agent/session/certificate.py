@@ -36,6 +36,15 @@ def validity(pem: bytes, source: Path) -> Validity:
     return Validity(found.not_valid_before_utc, found.not_valid_after_utc)
 
 
+def ends(directory: Path) -> float | None:
+    """When the certificate there ends, seconds since the Unix epoch; None where there is none to read."""
+    path = directory / tls.CERTIFICATE
+    try:
+        return validity(tls.read_file(path), path).not_after.timestamp()
+    except tls.TlsError:
+        return None
+
+
 def standing(directory: Path, now: datetime) -> str:
     """What to know of the certificate when the other side does not accept it: one clause."""
     path = directory / tls.CERTIFICATE

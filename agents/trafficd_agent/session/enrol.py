@@ -29,6 +29,7 @@ from trafficd_agent.session.certificate import (
     write,
 )
 from trafficd_agent.session.dial import OPTIONS, Dialer
+from trafficd_agent.session.pin import pin
 
 log = logging.getLogger(__name__)
 CALL_S = 10.0
@@ -42,12 +43,16 @@ RENEW_AFTER = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where this node enrols, the file that holds its token, and the one that says whom to trust there."""
+    """Where this node enrols, the file that holds its token, and the one that says whom to trust there.
+
+    ``fingerprint`` says whom to trust where that file is not there yet.
+    """
 
     node: str
     address: str
     token_file: Path
     authorities: Path
+    fingerprint: str = ""
 
 
 class Keeper:
@@ -85,6 +90,8 @@ class Keeper:
         return True
 
     async def _enrol(self, held: Validity | None) -> None:
+        if self._door.fingerprint and not self._door.authorities.exists():
+            await pin(self._door.address, self._door.fingerprint, self._door.authorities)
         authorities = tls.read_file(self._door.authorities)
         tls.check_authorities(authorities, self._door.authorities)
         token = self._token(held)

@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import stat
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import grpc
 import pytest
 from agentprocess import AgentProcess, wait_for
 from certlab import HOUR, CertLab, controller_thread, now
+from cryptography import x509
 
 from trafficd.api import tls
 from trafficd.api.v1 import identity_pb2, identity_pb2_grpc, policy_pb2, policy_pb2_grpc
@@ -46,18 +49,22 @@ class Site:
     def token(self, node: str = "n1", age: timedelta = timedelta()) -> str:
         return tokens.create(self.lab.ca, node, timedelta(minutes=10), now() - age)
 
-    def agent(self, controller: Controller, token: str, name: str = "a") -> AgentProcess:
-        """Knows the authority and a token, and nothing else."""
+    def agent(
+        self, controller: Controller, token: str, name: str = "a", fingerprint: str = ""
+    ) -> AgentProcess:
+        """Knows the authority, or its fingerprint alone, and a token, and nothing else."""
         home = self.folder / name
         (home / "tls").mkdir(parents=True, exist_ok=True)
-        (home / "tls" / tls.AUTHORITIES).write_bytes(self.lab.authority.bundle)
+        if not fingerprint:
+            (home / "tls" / tls.AUTHORITIES).write_bytes(self.lab.authority.bundle)
         (home / "token").write_text(token + "\n")
         (at,) = controller.grpc
         assert at.tcp is not None
         made = AgentProcess(home / "agent", at.tcp.port)
         self.agents.append(made)
         files = ("--tls-dir", str(home / "tls"), "--token-file", str(home / "token"))
-        made.start(*files, "--enroll", str(controller.enroll))
+        pinned = ("--ca-fingerprint", fingerprint) if fingerprint else ()
+        made.start(*files, "--enroll", str(controller.enroll), *pinned)
         return made
 
     def end(self) -> None:
@@ -111,6 +118,51 @@ def test_tokens_that_are_not_accepted(site: Site, node: str, age: timedelta, sai
         # Another token is taken up without a restart.
         (site.folder / "a" / "token").write_text(site.token())
         wait_for("session", is_connected(agent), agent.said)
+
+
+def test_an_authority_that_is_known_by_its_fingerprint(site: Site) -> None:
+    ours = site.lab.authority.fingerprint
+    with controller_thread(site.config) as controller:
+        token = site.token()
+        astray = site.agent(controller, token, "b", "0" * 64)
+        wait_said(
+            astray, f"no authority of {controller.enroll} has the fingerprint {'0' * 64} (it names {ours})"
+        )
+        assert not list((site.folder / "b" / "tls").iterdir()), (
+            "nothing is believed, and the token is not shown"
+        )
+        colons = "sha256:" + ":".join(ours[i : i + 2].upper() for i in range(0, 64, 2))
+        agent = site.agent(controller, token, "a", colons)
+        wait_for("session", is_connected(agent), agent.said)
+        assert f"with fingerprint {ours}" in agent.said()
+        ends = x509.load_pem_x509_certificate((site.folder / "a" / "tls" / tls.CERTIFICATE).read_bytes())
+        metric = 'trafficd_agent_certificate_expiry_timestamp_seconds{node="n1"} '
+
+        def said() -> list[float]:
+            lines = agent.get("/metrics").decode().splitlines()
+            return [float(line.removeprefix(metric)) for line in lines if line.startswith(metric)]
+
+        wait_for("metric", said, agent.said)
+        assert said() == [ends.not_valid_after_utc.timestamp()]
+        with urllib.request.urlopen(f"http://127.0.0.1:{controller.http_port}/metrics", timeout=5) as page:
+            series = page.read().decode()
+        assert all(
+            f'trafficd_certificate_expiry_timestamp_seconds{{file="{p}"}}' in series
+            for p in (site.config.tls / tls.CERTIFICATE, site.lab.ca / tls.AUTHORITIES)
+        )
+
+
+def test_an_impostor_that_names_the_right_authority_gets_no_token(site: Site, tmp_path: Path) -> None:
+    """It shows the authority that everybody may know, and has no certificate of it."""
+    (tmp_path / "other").mkdir()
+    impostor = replace(site.config, tls=CertLab(tmp_path / "other").issue("controller/c1"))
+    with controller_thread(impostor) as controller:
+        token = site.token()
+        agent = site.agent(controller, token, "a", site.lab.authority.fingerprint)
+        wait_said(agent, "is not signed by an authority in")
+        assert site.lab.authority.fingerprint in agent.said(), "the authority itself was the right one"
+        assert not (site.folder / "a" / "tls" / tls.CERTIFICATE).exists()
+    tokens.redeem(site.lab.ca, token, "n1", now())
 
 
 def test_a_certificate_is_renewed_in_time_and_brings_the_new_authority(site: Site) -> None:

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etrafficd/api/v1/identity.proto\x12\x0ftrafficd.api.v1\"E\n\rEnrollRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x17\n\x0fsigning_request\x18\x03 \x01(\x0c\"G\n\x0e\x45nrollResponse\x12\x35\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32 .trafficd.api.v1.NodeCertificate\"2\n\x17RenewCertificateRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"Q\n\x18RenewCertificateResponse\x12\x35\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32 .trafficd.api.v1.NodeCertificate\";\n\x0fNodeCertificate\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\t\x12\x13\n\x0b\x61uthorities\x18\x02 \x01(\t2\xc5\x01\n\x0fIdentityService\x12I\n\x06\x45nroll\x12\x1e.trafficd.api.v1.EnrollRequest\x1a\x1f.trafficd.api.v1.EnrollResponse\x12g\n\x10RenewCertificate\x12(.trafficd.api.v1.RenewCertificateRequest\x1a).trafficd.api.v1.RenewCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etrafficd/api/v1/identity.proto\x12\x0ftrafficd.api.v1\"E\n\rEnrollRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x17\n\x0fsigning_request\x18\x03 \x01(\x0c\"G\n\x0e\x45nrollResponse\x12\x35\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32 .trafficd.api.v1.NodeCertificate\"2\n\x17RenewCertificateRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"Q\n\x18RenewCertificateResponse\x12\x35\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32 .trafficd.api.v1.NodeCertificate\";\n\x0fNodeCertificate\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\t\x12\x13\n\x0b\x61uthorities\x18\x02 \x01(\t\"\x17\n\x15GetAuthoritiesRequest\"-\n\x16GetAuthoritiesResponse\x12\x13\n\x0b\x61uthorities\x18\x01 \x01(\t2\xa8\x02\n\x0fIdentityService\x12I\n\x06\x45nroll\x12\x1e.trafficd.api.v1.EnrollRequest\x1a\x1f.trafficd.api.v1.EnrollResponse\x12\x61\n\x0eGetAuthorities\x12&.trafficd.api.v1.GetAuthoritiesRequest\x1a\'.trafficd.api.v1.GetAuthoritiesResponse\x12g\n\x10RenewCertificate\x12(.trafficd.api.v1.RenewCertificateRequest\x1a).trafficd.api.v1.RenewCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -31,6 +31,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=328
   _globals['_NODECERTIFICATE']._serialized_start=330
   _globals['_NODECERTIFICATE']._serialized_end=389
-  _globals['_IDENTITYSERVICE']._serialized_start=392
-  _globals['_IDENTITYSERVICE']._serialized_end=589
+  _globals['_GETAUTHORITIESREQUEST']._serialized_start=391
+  _globals['_GETAUTHORITIESREQUEST']._serialized_end=414
+  _globals['_GETAUTHORITIESRESPONSE']._serialized_start=416
+  _globals['_GETAUTHORITIESRESPONSE']._serialized_end=461
+  _globals['_IDENTITYSERVICE']._serialized_start=464
+  _globals['_IDENTITYSERVICE']._serialized_end=760
 # @@protoc_insertion_point(module_scope)

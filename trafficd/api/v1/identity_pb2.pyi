@@ -39,3 +39,13 @@ class NodeCertificate(_message.Message):
     certificate: str
     authorities: str
     def __init__(self, certificate: _Optional[str] = ..., authorities: _Optional[str] = ...) -> None: ...
+
+class GetAuthoritiesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetAuthoritiesResponse(_message.Message):
+    __slots__ = ("authorities",)
+    AUTHORITIES_FIELD_NUMBER: _ClassVar[int]
+    authorities: str
+    def __init__(self, authorities: _Optional[str] = ...) -> None: ...

@@ -20,6 +20,11 @@ class IdentityServiceStub(object):
                 request_serializer=trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollRequest.SerializeToString,
                 response_deserializer=trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollResponse.FromString,
                 )
+        self.GetAuthorities = channel.unary_unary(
+                '/trafficd.api.v1.IdentityService/GetAuthorities',
+                request_serializer=trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesRequest.SerializeToString,
+                response_deserializer=trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesResponse.FromString,
+                )
         self.RenewCertificate = channel.unary_unary(
                 '/trafficd.api.v1.IdentityService/RenewCertificate',
                 request_serializer=trafficd_dot_api_dot_v1_dot_identity__pb2.RenewCertificateRequest.SerializeToString,
@@ -33,6 +38,13 @@ class IdentityServiceServicer(object):
 
     def Enroll(self, request, context):
         """Trades a one-time token for the first certificate of a node. Answered to callers without a certificate, over TLS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuthorities(self, request, context):
+        """Whom callers would have to trust. Proves nothing: compare a certificate's fingerprint with one that you were given.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -52,6 +64,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.Enroll,
                     request_deserializer=trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollRequest.FromString,
                     response_serializer=trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollResponse.SerializeToString,
+            ),
+            'GetAuthorities': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuthorities,
+                    request_deserializer=trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesRequest.FromString,
+                    response_serializer=trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesResponse.SerializeToString,
             ),
             'RenewCertificate': grpc.unary_unary_rpc_method_handler(
                     servicer.RenewCertificate,
@@ -83,6 +100,23 @@ class IdentityService(object):
         return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.IdentityService/Enroll',
             trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollRequest.SerializeToString,
             trafficd_dot_api_dot_v1_dot_identity__pb2.EnrollResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAuthorities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/trafficd.api.v1.IdentityService/GetAuthorities',
+            trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesRequest.SerializeToString,
+            trafficd_dot_api_dot_v1_dot_identity__pb2.GetAuthoritiesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
