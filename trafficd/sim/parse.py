@@ -192,6 +192,7 @@ def _work(top: Mapping, read: Read) -> Work | None:
         agents=m.whole("agents", None, low=1, high=MAX_AGENTS),
         turns=m.whole("turns", None, low=1, high=MAX_TURNS),
         agents_per_s=m.number("agents_per_s", None, low=1e-6, high=1e6),
+        turns_per_s=m.number("turns_per_s", None, low=1e-6, high=1e6),
         seconds=m.number("seconds", None, low=0.001),
         in_flight=m.whole("in_flight", None, low=1),
         time_scale=m.number("time_scale", 1.0, low=1e-6),
@@ -201,10 +202,12 @@ def _work(top: Mapping, read: Read) -> Work | None:
         each=m.whole("each", 1_000, low=1, high=MAX_TURNS),
     )
     m.done()
-    kinds = [work.agents, work.turns, work.agents_per_s, work.slots, path]
+    kinds = [work.agents, work.turns, work.agents_per_s, work.turns_per_s, work.slots, path]
     if sum(k is not None for k in kinds) != 1:
-        m.problem("", None, "give exactly one of agents, turns, agents_per_s, slots and requests")
-    if work.agents_per_s is not None and work.seconds is None:
+        m.problem(
+            "", None, "give exactly one of agents, turns, agents_per_s, turns_per_s, slots and requests"
+        )
+    if (work.agents_per_s or work.turns_per_s) and work.seconds is None:
         m.problem("seconds", None, "is missing: agents arrive for so long")
     if path is not None:
         rows = _read_file(

@@ -10,6 +10,7 @@ from trafficd.sim.workload import (
     TABLE,
     Agent,
     TraceRow,
+    agents_arriving,
     agents_in_slots,
     agents_offline,
     agents_online,
@@ -82,6 +83,7 @@ class Work:
     agents: int | None = None
     turns: int | None = None
     agents_per_s: float | None = None
+    turns_per_s: float | None = None
     seconds: float | None = None
     in_flight: int | None = None
     time_scale: float = 1.0
@@ -101,6 +103,8 @@ class Work:
             return agents_in_slots(self.slots, self.tokens, self.each)
         if self.turns is not None:
             return agents_windowed(table, self.turns, seed)
+        if self.turns_per_s is not None:
+            return agents_arriving(table, self.turns_per_s, self.seconds or 0.0, seed)
         if self.agents_per_s is not None:
             return agents_online(table, self.agents_per_s, self.seconds or 0.0, seed)
         return agents_traced(self.rows, self.time_scale, self.most)

@@ -17,7 +17,7 @@ import json
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trafficd_topology.model import Problem
 from trafficd_topology.parsers.tree import short
@@ -124,6 +124,16 @@ def agents_windowed(table: TraceTable, turns: int, seed: int) -> tuple[Agent, ..
     pool = [turn for i in range(POOL) for turn in trajectory(table, _rng(seed, i))[1:]]
     rng = _rng(seed, -2)
     return tuple(Agent(i, None, (rng.choice(pool),)) for i in range(turns))
+
+
+def agents_arriving(table: TraceTable, per_s: float, seconds: float, seed: int) -> tuple[Agent, ...]:
+    """Turns as above that arrive as a Poisson process: a short window of many agents that come and go."""
+    rng = _rng(seed, -1)
+    times = [rng.expovariate(per_s)]
+    while times[-1] < seconds:
+        times.append(times[-1] + rng.expovariate(per_s))
+    drawn = agents_windowed(table, len(times) - 1, seed)
+    return tuple(replace(a, starts_s=at) for a, at in zip(drawn, times, strict=False))
 
 
 def agents_online(table: TraceTable, per_s: float, seconds: float, seed: int) -> tuple[Agent, ...]:
