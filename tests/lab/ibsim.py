@@ -134,6 +134,29 @@ class IbLab:
             "opensm", lambda: self.log.exists() and self.log.read_text().count("SUBNET UP") > before, seconds
         )
 
+    def start_standby(self, host: str, lines: str = "") -> Path:
+        """A second OpenSM on another adapter, with files and a log of its own. Returns its opensm.conf."""
+        directory = self.directory / host
+        directory.mkdir(exist_ok=True)
+        conf = directory / "opensm.conf"
+        if not conf.exists():
+            polling = "sminfo_polling_timeout 500\npolling_retry_number 2\n"
+            conf.write_text(conf_text(directory, f"{polling}{lines}"))
+        env = {**os.environ, **dict(self.env(host))}
+        env |= {"OSM_CACHE_DIR": str(directory), "OSM_TMP_DIR": str(directory)}
+        self._start(host, ["opensm", "-F", str(conf)], env)
+        log = directory / "opensm.log"
+        self._wait(host, lambda: log.exists() and "Entering STANDBY" in log.read_text())
+        return conf
+
+    def kill_opensm(self) -> None:
+        """As in a crash."""
+        process = self.processes.pop("opensm")
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
     def console(self, command: str) -> None:
         """A command for the simulator, such as ``Unlink "Spine1"[1]``."""
         if (pipe := self.processes["ibsim"].stdin) is not None:
@@ -151,7 +174,7 @@ class IbLab:
 
     def close(self) -> None:
         """Stop OpenSM, then the simulator."""
-        for name in ("opensm", "ibsim"):
+        for name in sorted(self.processes, key=lambda n: (n == "ibsim", n)):
             self._stop(name)
 
     def _start(self, name: str, command: list[str], env: dict[str, str]) -> None:

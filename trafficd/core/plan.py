@@ -7,7 +7,7 @@ can be programmed depends on the inventories too: what is missing or unsupported
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from types import MappingProxyType
 
@@ -118,6 +118,10 @@ class PlanOptions:
 FABRIC_DRIVERS = ("opensm", "fake")
 """Drivers of whole fabrics, the preferred first. All are told OpenSM's options and the tables that follow."""
 
+MEMBER_DRIVERS = ("opensm",)
+"""Of these, the agents of a subnet all get its desired state: they know themselves which of them stands beside the
+master."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -153,7 +157,7 @@ def plan(
     every = claims(policies, among)
     # Thousands of ports share a few rates and policies: each pair is rendered once.
     render = cache(renderer(options.control_ports))
-    outcomes = [_scope(c, known, render) for c in every if len(c.policies) == 1]
+    outcomes = [o for c in every if len(c.policies) == 1 for o in _scope(c, known, render)]
     scopes = [o for o in outcomes if isinstance(o, ScopePlan)]
     selections = tuple(Selection(p.name, tuple(t.port for t in selected(p, among))) for p in policies)
     notes = [
@@ -185,11 +189,12 @@ def _absent(every: Iterable[Claim], known: _Known) -> Iterable[str]:
     return [f"node {n}: no agent has reported, {k} selected ports wait" for n, k in waiting.items() if k]
 
 
-def _scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
-    """The scope, or why there is none; an empty reason when another note says it."""
-    if claim.kind is ScopeKind.FABRIC:
-        return _fabric_scope(claim, known)
-    return _port_scope(claim, known, render)
+def _scope(claim: Claim, known: _Known, render: Render) -> tuple[ScopePlan | str, ...]:
+    """The scope (of a fabric: one for each member), or why there is none; an empty reason when another note says it."""
+    if claim.kind is not ScopeKind.FABRIC:
+        return (_port_scope(claim, known, render),)
+    first = _fabric_scope(claim, known)
+    return (first,) if isinstance(first, str) else (first, *_members(first, known))
 
 
 def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
@@ -251,7 +256,7 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
         why = "; ".join(f"{node}: {reason}" for node, _, _, reason in offered)
         return f"subnet {subnet} cannot be programmed: {why or 'no agent runs beside its subnet manager'}"
     holder = known.writers.get(able[0][1])
-    if holder is not None and holder not in known.nodes:
+    if holder is not None and holder not in known.nodes and able[0][2] not in MEMBER_DRIVERS:
         return (
             f"subnet {able[0][1]} is programmed by the agent of node {holder}, which has not reported yet: what it accepted"
             f" stays in force; to let {able[0][0]} take over, take {holder} out of the fabric file"
@@ -265,9 +270,26 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
     )  # fmt: skip
 
 
+def _members(first: ScopePlan, known: _Known) -> Iterable[ScopePlan]:
+    """The same for the agents beside the subnet's other subnet managers.
+
+    They keep the same files, and whichever stands beside the master programs the ports; so that one that takes over
+    has the right files, also one whose OpenSM does not run at the moment.
+    """
+    if first.driver not in MEMBER_DRIVERS:
+        return ()
+    others = (
+        node
+        for node in sorted(known.nodes)
+        for f in known.nodes[node].fabrics
+        if f.name == first.name and any(o.driver == first.driver for o in f.offers)
+    )
+    return tuple(replace(first, node=node) for node in others if node != first.node)
+
+
 def _standby_notes(scopes: Iterable[ScopePlan], known: _Known) -> Iterable[str]:
     """Who else could program a subnet: nothing moves there by itself."""
-    for scope in (s for s in scopes if s.kind is ScopeKind.FABRIC):
+    for scope in (s for s in scopes if s.kind is ScopeKind.FABRIC and s.driver not in MEMBER_DRIVERS):
         others = [
             node
             for node in sorted(known.nodes)

@@ -158,7 +158,7 @@ def commit(state: ControlState, now: float) -> tuple[ControlState, Effects]:
 
 def _writers(made: Plan) -> dict[str, str]:
     """Subnet -> the node that programs it from now on."""
-    return {s.name: s.node for s in made.scopes if s.kind is ScopeKind.FABRIC}
+    return {s.name: s.node for s in reversed(made.scopes) if s.kind is ScopeKind.FABRIC}
 
 
 def address(state: ControlState, now: float) -> tuple[ControlState, Effects]:
