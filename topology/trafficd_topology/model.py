@@ -129,6 +129,20 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """Switches (globs) that somebody has found to treat packets as a policy does.
+
+    ``digest``: what the policy asks of them (``qos.switch.switch_digest``); ``date``: when, YYYY-MM-DD; ``by``: who, or by
+    which means.
+    """
+
+    digest: str
+    date: str
+    by: str
+    switches: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FabricSpec:
     """A whole fabric, as the fabric file describes it. Names of hosts and switches are unique together."""
 
@@ -136,6 +150,7 @@ class FabricSpec:
     hosts: tuple[Host, ...] = ()
     switches: tuple[Switch, ...] = ()
     links: tuple[Link, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
 
     def host(self, name: str) -> Host | None:
         return next((h for h in self.hosts if h.name == name), None)

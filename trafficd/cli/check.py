@@ -10,6 +10,7 @@ from trafficd.cli.exits import CliError, Exit
 from trafficd.cli.files import Checked, checked, read
 from trafficd.cli.output import add_output, complain, plain, say, say_json
 from trafficd.cli.policies import policy_text, problems_text
+from trafficd.cli.switches import Compared, compare, parse
 from trafficd.convert.policy import compiled_message
 from trafficd.convert.words import problem_message
 from trafficd.core.compiled import compile_all
@@ -28,6 +29,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="policy or fabric files; - is standard input"
     )
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="compare a switch of the fabric file: a SONiC CONFIG_DB export, or lldpctl -f json of a host on it; repeatable",
+    )
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -40,11 +48,29 @@ def run(args: argparse.Namespace) -> int:
         response.problems.extend(problem_message(_placed(file.path, p)) for p in file.problems)
     if not response.problems:
         _fill(response, files)
+    compared = _switches(args.switch, files) if not response.problems else ()
+    response.problems.extend(problem_message(p) for c in compared for p in c.problems)
+    response.notes.extend(text for c in compared for text in (*c.said, c.stanza) if text)
     if args.output == "json":
         say_json(plain(response))
     else:
         _show(response, files)
     return Exit.FINDINGS if response.problems else Exit.OK
+
+
+def _switches(given: Sequence[str], files: Sequence[Checked]) -> tuple[Compared, ...]:
+    """What each switch that was given differs in, or that it agrees. Raises CliError without a fabric file."""
+    fabric = next((f.fabric for f in files if f.fabric is not None), None)
+    if given and fabric is None:
+        raise CliError(Exit.USAGE, "--switch needs the fabric file too: it says which NICs are on the switch")
+    policies = [p for f in files if f.policies for p in f.policies.policies]
+    out: list[Compared] = []
+    for text in given:
+        export, problems = parse(text)
+        out += (
+            compare(export, policies, fabric) if export and fabric and not problems else [Compared(problems)]
+        )
+    return tuple(out)
 
 
 def _fill(response: policy_pb2.CheckPolicyResponse, files: Sequence[Checked]) -> None:
@@ -93,4 +119,6 @@ def _show(response: policy_pb2.CheckPolicyResponse, files: Sequence[Checked]) ->
             say(f"{file.path}: fabric {f.name or '(unnamed)'}: {counts}")
     for policy in response.policies:
         say(policy_text(policy) + "\n")
+    for note in response.notes:
+        say(note)
     say("no problems")

@@ -47,7 +47,9 @@ def _roce(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:
         )
         for x in policy.roce
     ]
-    yield "on RoCE\n" + table(("LANE", "PRIORITY", "TC", "SHARE", "PFC", "ECN", "DSCP"), rows)
+    yield f"on RoCE (what switches must do: {policy.switch_digest})\n" + table(
+        ("LANE", "PRIORITY", "TC", "SHARE", "PFC", "ECN", "DSCP"), rows
+    )
 
 
 def _cases(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:

@@ -6,6 +6,7 @@ from trafficd.api.v1 import agent_pb2, fabric_pb2
 from trafficd.convert.agents import gpu_message, inventory, inventory_message
 from trafficd.convert.words import number, word
 from trafficd_topology.model import (
+    Agreement,
     FabricSpec,
     Gpu,
     Host,
@@ -33,6 +34,10 @@ def fabric_message(spec: FabricSpec) -> fabric_pb2.Fabric:
         links=[
             fabric_pb2.Link(a=_port_ref(link.a), b=_port_ref(link.b), rate_bps=link.rate_bps or 0)
             for link in spec.links
+        ],
+        agreements=[
+            fabric_pb2.Agreement(digest=a.digest, date=a.date, by=a.by, switches=a.switches)
+            for a in spec.agreements
         ],
     )
 
@@ -81,6 +86,7 @@ def fabric(message: fabric_pb2.Fabric) -> FabricSpec:
             Link(PortKey(link.a.node, link.a.port), PortKey(link.b.node, link.b.port), link.rate_bps or None)
             for link in message.links
         ),
+        tuple(Agreement(a.digest, a.date, a.by, tuple(a.switches)) for a in message.agreements),
     )
 
 

@@ -27,6 +27,7 @@ def compiled_message(policy: CompiledPolicy) -> policy_pb2.CompiledPolicy:
         markings=[marking_message(m) for m in policy.markings],
         ports=policy.ports,
         roce=[_roce(x) for x in policy.roce],
+        switch_digest=policy.switch_digest,
     )
 
 

@@ -16,6 +16,7 @@ from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.render import ClassMarking, markings
 from trafficd_topology.qos.roce import RoceLane, arrange
 from trafficd_topology.qos.shares import ContentionCase, compile_ib_shares, compile_shares, guarantees
+from trafficd_topology.qos.switch import switch_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class CompiledPolicy:
     markings: tuple[ClassMarking, ...]
     ports: tuple[str, ...] = ()
     roce: tuple[RoceLane, ...] = ()
+
+    @property
+    def switch_digest(self) -> str:
+        """What switches must do, in short; empty where the policy says nothing of RoCE."""
+        return switch_digest(self.roce) if self.roce else ""
 
 
 def _ports(policy: str, plan: Plan | None) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from types import MappingProxyType
 
+from trafficd.core.agreement import Neighbours, disagreement, neighbours
 from trafficd.core.place import Placement, place
-from trafficd.core.ports import Render, Wire, chosen, notes_of, renderer
+from trafficd.core.ports import Render, Wire, chosen, is_dcb, notes_of, renderer
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
 from trafficd_topology.diff import State
 from trafficd_topology.model import (
@@ -132,6 +133,7 @@ class _Known:
     nodes: Mapping[str, NodeInventory]
     placement: Placement
     writers: Mapping[str, str]
+    near: Neighbours
 
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -153,7 +155,8 @@ def plan(
     placement = place(fabric, among, inventories)
     nodes = {i.node: i for i in inventories}
     here = {*nodes, *(h.name for h in fabric.hosts), *(s.name for s in fabric.switches)}
-    known = _Known(nodes, placement, {s: n for s, n in writers.items() if n in here})
+    held = {s: n for s, n in writers.items() if n in here}
+    known = _Known(nodes, placement, held, neighbours(fabric))
     every = claims(policies, among)
     # Thousands of ports share a few rates and policies: each pair is rendered once.
     render = cache(renderer(options.control_ports))
@@ -215,9 +218,12 @@ def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     made = render(policy, Wire(rate, offer.dcb), offer.driver)
     if made.problems:
         return f"port {target.port} cannot hold policy {policy.name}: {'; '.join(made.problems)}"
+    enforced = policy.mode is Mode.ENFORCE and is_dcb(offer)
+    alone = disagreement(target, policy, known.near) if enforced else ""
+    mode, notes = (Mode.OBSERVE, (*made.notes, alone)) if alone else (policy.mode, made.notes)
     return ScopePlan(
-        target.port.node, claim.kind, port.name, offer.driver, policy.mode, policy.name, made.elements, policy.lanes,
-        (target.port,), made.guaranteed, made.notes,
+        target.port.node, claim.kind, port.name, offer.driver, mode, policy.name, made.elements, policy.lanes,
+        (target.port,), made.guaranteed, notes,
     )  # fmt: skip
 
 

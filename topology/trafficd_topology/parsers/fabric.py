@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trafficd_topology.model import (
+    Agreement,
     FabricSpec,
     Gpu,
     Host,
@@ -25,6 +26,7 @@ from trafficd_topology.model import (
     Switch,
 )
 from trafficd_topology.parsers import units
+from trafficd_topology.parsers.agreements import read_agreements
 from trafficd_topology.parsers.cabling import Placed, check
 from trafficd_topology.parsers.fields import MAX_INDEX, NODE, NODE_RULE, PORT, PORT_RULE, index, named, read
 from trafficd_topology.parsers.regular import placed
@@ -62,8 +64,9 @@ def parse_fabric(text: str | bytes) -> tuple[FabricSpec | None, tuple[Problem, .
     hosts += [Placed(m.path, _host(m)) for m in top.mappings("hosts")]
     switches += [Placed(m.path, _switch(m)) for m in top.mappings("switches")]
     links += [p for path, item in top.items("links") if (p := _link(path, item, problems))]
+    agreements = read_agreements(top)
     top.done()
-    spec = FabricSpec(name, _items(hosts), _items(switches), _items(links))
+    spec = FabricSpec(name, _items(hosts), _items(switches), _items(links), agreements)
     check(hosts, switches, links, problems)
     return (None if problems else spec), tuple(problems)
 
@@ -227,6 +230,12 @@ def _dump_link(link: Link) -> Iterator[str]:
     yield f"  - [{', '.join([_scalar(link.a), _scalar(link.b), *rate])}]"
 
 
+def _dump_agreement(a: Agreement) -> Iterator[str]:
+    switches = f"[{', '.join(json.dumps(g, ensure_ascii=False) for g in a.switches)}]"
+    known = (("switches", switches), ("digest", json.dumps(a.digest)), ("date", json.dumps(a.date)))
+    yield "  - " + _flow((*known, ("by", json.dumps(a.by, ensure_ascii=False))))
+
+
 def _section(key: str, items: Iterable[Iterator[str]]) -> Iterator[str]:
     lines = [line for item in items for line in item]
     yield from ["", f"{key}:", *lines] if lines else ["", f"{key}: []"]
@@ -241,4 +250,5 @@ def dump_fabric(spec: FabricSpec, comments: Iterable[str] = ()) -> str:
     lines += _section("hosts", map(_dump_host, spec.hosts))
     lines += _section("switches", map(_dump_switch, spec.switches))
     lines += _section("links", map(_dump_link, spec.links))
+    lines += _section("agreements", map(_dump_agreement, spec.agreements)) if spec.agreements else []
     return "\n".join(lines) + "\n"

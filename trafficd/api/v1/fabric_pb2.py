@@ -16,7 +16,7 @@ from trafficd.api.v1 import agent_pb2 as trafficd_dot_api_dot_v1_dot_agent__pb2
 from trafficd.api.v1 import qos_pb2 as trafficd_dot_api_dot_v1_dot_qos__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/fabric.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x19trafficd/api/v1/qos.proto\"\x12\n\x10GetFabricRequest\"<\n\x11GetFabricResponse\x12\'\n\x06\x66\x61\x62ric\x18\x01 \x01(\x0b\x32\x17.trafficd.api.v1.Fabric\"\x8d\x01\n\x06\x46\x61\x62ric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05hosts\x18\x02 \x03(\x0b\x32\x15.trafficd.api.v1.Host\x12)\n\x08switches\x18\x03 \x03(\x0b\x32\x17.trafficd.api.v1.Switch\x12$\n\x05links\x18\x04 \x03(\x0b\x32\x15.trafficd.api.v1.Link\"\xb4\x01\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Role\x12\"\n\x04nics\x18\x03 \x03(\x0b\x32\x14.trafficd.api.v1.Nic\x12+\n\x04gpus\x18\x04 \x03(\x0b\x32\x1d.trafficd.api.v1.GpuInventory\x12\x1a\n\x12memory_bytes_per_s\x18\x05 \x01(\x04\x12\x0c\n\x04pool\x18\x06 \x01(\t\"\xaa\x02\n\x03Nic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.trafficd.api.v1.NicKind\x12.\n\nlink_layer\x18\x03 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x10\n\x08rate_bps\x18\x04 \x01(\x04\x12\x0b\n\x03pci\x18\x05 \x01(\t\x12\x0c\n\x04guid\x18\x06 \x01(\t\x12\x16\n\tnuma_node\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0bpcie_switch\x18\x08 \x01(\t\x12\x10\n\x03gpu\x18\t \x01(\rH\x01\x88\x01\x01\x12\x11\n\x04rail\x18\n \x01(\rH\x02\x88\x01\x01\x12\x0f\n\x07members\x18\x0b \x03(\t\x12\x0e\n\x06subnet\x18\x0c \x01(\tB\x0c\n\n_numa_nodeB\x06\n\x04_gpuB\x07\n\x05_rail\"e\n\x06Switch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07managed\x18\x02 \x01(\x08\x12.\n\nlink_layer\x18\x03 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0c\n\x04guid\x18\x04 \x01(\t\"b\n\x04Link\x12#\n\x01\x61\x18\x01 \x01(\x0b\x32\x18.trafficd.api.v1.PortRef\x12#\n\x01\x62\x18\x02 \x01(\x0b\x32\x18.trafficd.api.v1.PortRef\x12\x10\n\x08rate_bps\x18\x03 \x01(\x04\"%\n\x07PortRef\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\t\"\x15\n\x13GetInventoryRequest\"E\n\x14GetInventoryResponse\x12-\n\x05nodes\x18\x01 \x03(\x0b\x32\x1e.trafficd.api.v1.NodeInventory\"R\n\rNodeInventory\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x33\n\tinventory\x18\x02 \x01(\x0b\x32 .trafficd.api.v1.InventoryReport\"C\n\x0eSetRoleRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Role\"6\n\x0fSetRoleResponse\x12#\n\x04host\x18\x01 \x01(\x0b\x32\x15.trafficd.api.v1.Host2\x8e\x02\n\rFabricService\x12R\n\tGetFabric\x12!.trafficd.api.v1.GetFabricRequest\x1a\".trafficd.api.v1.GetFabricResponse\x12[\n\x0cGetInventory\x12$.trafficd.api.v1.GetInventoryRequest\x1a%.trafficd.api.v1.GetInventoryResponse\x12L\n\x07SetRole\x12\x1f.trafficd.api.v1.SetRoleRequest\x1a .trafficd.api.v1.SetRoleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/fabric.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x19trafficd/api/v1/qos.proto\"\x12\n\x10GetFabricRequest\"<\n\x11GetFabricResponse\x12\'\n\x06\x66\x61\x62ric\x18\x01 \x01(\x0b\x32\x17.trafficd.api.v1.Fabric\"\xbd\x01\n\x06\x46\x61\x62ric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05hosts\x18\x02 \x03(\x0b\x32\x15.trafficd.api.v1.Host\x12)\n\x08switches\x18\x03 \x03(\x0b\x32\x17.trafficd.api.v1.Switch\x12$\n\x05links\x18\x04 \x03(\x0b\x32\x15.trafficd.api.v1.Link\x12.\n\nagreements\x18\x05 \x03(\x0b\x32\x1a.trafficd.api.v1.Agreement\"G\n\tAgreement\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x10\n\x08switches\x18\x04 \x03(\t\"\xb4\x01\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Role\x12\"\n\x04nics\x18\x03 \x03(\x0b\x32\x14.trafficd.api.v1.Nic\x12+\n\x04gpus\x18\x04 \x03(\x0b\x32\x1d.trafficd.api.v1.GpuInventory\x12\x1a\n\x12memory_bytes_per_s\x18\x05 \x01(\x04\x12\x0c\n\x04pool\x18\x06 \x01(\t\"\xaa\x02\n\x03Nic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.trafficd.api.v1.NicKind\x12.\n\nlink_layer\x18\x03 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x10\n\x08rate_bps\x18\x04 \x01(\x04\x12\x0b\n\x03pci\x18\x05 \x01(\t\x12\x0c\n\x04guid\x18\x06 \x01(\t\x12\x16\n\tnuma_node\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0bpcie_switch\x18\x08 \x01(\t\x12\x10\n\x03gpu\x18\t \x01(\rH\x01\x88\x01\x01\x12\x11\n\x04rail\x18\n \x01(\rH\x02\x88\x01\x01\x12\x0f\n\x07members\x18\x0b \x03(\t\x12\x0e\n\x06subnet\x18\x0c \x01(\tB\x0c\n\n_numa_nodeB\x06\n\x04_gpuB\x07\n\x05_rail\"e\n\x06Switch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07managed\x18\x02 \x01(\x08\x12.\n\nlink_layer\x18\x03 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0c\n\x04guid\x18\x04 \x01(\t\"b\n\x04Link\x12#\n\x01\x61\x18\x01 \x01(\x0b\x32\x18.trafficd.api.v1.PortRef\x12#\n\x01\x62\x18\x02 \x01(\x0b\x32\x18.trafficd.api.v1.PortRef\x12\x10\n\x08rate_bps\x18\x03 \x01(\x04\"%\n\x07PortRef\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\t\"\x15\n\x13GetInventoryRequest\"E\n\x14GetInventoryResponse\x12-\n\x05nodes\x18\x01 \x03(\x0b\x32\x1e.trafficd.api.v1.NodeInventory\"R\n\rNodeInventory\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x33\n\tinventory\x18\x02 \x01(\x0b\x32 .trafficd.api.v1.InventoryReport\"C\n\x0eSetRoleRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Role\"6\n\x0fSetRoleResponse\x12#\n\x04host\x18\x01 \x01(\x0b\x32\x15.trafficd.api.v1.Host2\x8e\x02\n\rFabricService\x12R\n\tGetFabric\x12!.trafficd.api.v1.GetFabricRequest\x1a\".trafficd.api.v1.GetFabricResponse\x12[\n\x0cGetInventory\x12$.trafficd.api.v1.GetInventoryRequest\x1a%.trafficd.api.v1.GetInventoryResponse\x12L\n\x07SetRole\x12\x1f.trafficd.api.v1.SetRoleRequest\x1a .trafficd.api.v1.SetRoleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,27 +28,29 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_GETFABRICRESPONSE']._serialized_start=125
   _globals['_GETFABRICRESPONSE']._serialized_end=185
   _globals['_FABRIC']._serialized_start=188
-  _globals['_FABRIC']._serialized_end=329
-  _globals['_HOST']._serialized_start=332
-  _globals['_HOST']._serialized_end=512
-  _globals['_NIC']._serialized_start=515
-  _globals['_NIC']._serialized_end=813
-  _globals['_SWITCH']._serialized_start=815
-  _globals['_SWITCH']._serialized_end=916
-  _globals['_LINK']._serialized_start=918
-  _globals['_LINK']._serialized_end=1016
-  _globals['_PORTREF']._serialized_start=1018
-  _globals['_PORTREF']._serialized_end=1055
-  _globals['_GETINVENTORYREQUEST']._serialized_start=1057
-  _globals['_GETINVENTORYREQUEST']._serialized_end=1078
-  _globals['_GETINVENTORYRESPONSE']._serialized_start=1080
-  _globals['_GETINVENTORYRESPONSE']._serialized_end=1149
-  _globals['_NODEINVENTORY']._serialized_start=1151
-  _globals['_NODEINVENTORY']._serialized_end=1233
-  _globals['_SETROLEREQUEST']._serialized_start=1235
-  _globals['_SETROLEREQUEST']._serialized_end=1302
-  _globals['_SETROLERESPONSE']._serialized_start=1304
-  _globals['_SETROLERESPONSE']._serialized_end=1358
-  _globals['_FABRICSERVICE']._serialized_start=1361
-  _globals['_FABRICSERVICE']._serialized_end=1631
+  _globals['_FABRIC']._serialized_end=377
+  _globals['_AGREEMENT']._serialized_start=379
+  _globals['_AGREEMENT']._serialized_end=450
+  _globals['_HOST']._serialized_start=453
+  _globals['_HOST']._serialized_end=633
+  _globals['_NIC']._serialized_start=636
+  _globals['_NIC']._serialized_end=934
+  _globals['_SWITCH']._serialized_start=936
+  _globals['_SWITCH']._serialized_end=1037
+  _globals['_LINK']._serialized_start=1039
+  _globals['_LINK']._serialized_end=1137
+  _globals['_PORTREF']._serialized_start=1139
+  _globals['_PORTREF']._serialized_end=1176
+  _globals['_GETINVENTORYREQUEST']._serialized_start=1178
+  _globals['_GETINVENTORYREQUEST']._serialized_end=1199
+  _globals['_GETINVENTORYRESPONSE']._serialized_start=1201
+  _globals['_GETINVENTORYRESPONSE']._serialized_end=1270
+  _globals['_NODEINVENTORY']._serialized_start=1272
+  _globals['_NODEINVENTORY']._serialized_end=1354
+  _globals['_SETROLEREQUEST']._serialized_start=1356
+  _globals['_SETROLEREQUEST']._serialized_end=1423
+  _globals['_SETROLERESPONSE']._serialized_start=1425
+  _globals['_SETROLERESPONSE']._serialized_end=1479
+  _globals['_FABRICSERVICE']._serialized_start=1482
+  _globals['_FABRICSERVICE']._serialized_end=1752
 # @@protoc_insertion_point(module_scope)

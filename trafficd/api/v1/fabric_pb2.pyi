@@ -18,16 +18,30 @@ class GetFabricResponse(_message.Message):
     def __init__(self, fabric: _Optional[_Union[Fabric, _Mapping]] = ...) -> None: ...
 
 class Fabric(_message.Message):
-    __slots__ = ("name", "hosts", "switches", "links")
+    __slots__ = ("name", "hosts", "switches", "links", "agreements")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOSTS_FIELD_NUMBER: _ClassVar[int]
     SWITCHES_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     hosts: _containers.RepeatedCompositeFieldContainer[Host]
     switches: _containers.RepeatedCompositeFieldContainer[Switch]
     links: _containers.RepeatedCompositeFieldContainer[Link]
-    def __init__(self, name: _Optional[str] = ..., hosts: _Optional[_Iterable[_Union[Host, _Mapping]]] = ..., switches: _Optional[_Iterable[_Union[Switch, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ...) -> None: ...
+    agreements: _containers.RepeatedCompositeFieldContainer[Agreement]
+    def __init__(self, name: _Optional[str] = ..., hosts: _Optional[_Iterable[_Union[Host, _Mapping]]] = ..., switches: _Optional[_Iterable[_Union[Switch, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., agreements: _Optional[_Iterable[_Union[Agreement, _Mapping]]] = ...) -> None: ...
+
+class Agreement(_message.Message):
+    __slots__ = ("digest", "date", "by", "switches")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    SWITCHES_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    date: str
+    by: str
+    switches: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digest: _Optional[str] = ..., date: _Optional[str] = ..., by: _Optional[str] = ..., switches: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Host(_message.Message):
     __slots__ = ("name", "role", "nics", "gpus", "memory_bytes_per_s", "pool")

@@ -17,41 +17,41 @@ from trafficd.api.v1 import operation_pb2 as trafficd_dot_api_dot_v1_dot_operati
 from trafficd.api.v1 import qos_pb2 as trafficd_dot_api_dot_v1_dot_qos__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/policy.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x1ftrafficd/api/v1/operation.proto\x1a\x19trafficd/api/v1/qos.proto\"\"\n\x12\x43heckPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"t\n\x13\x43heckPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12\x31\n\x08policies\x18\x02 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"j\n\x12\x41pplyPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06remove\x18\x02 \x03(\t\x12\x36\n\x05\x61llow\x18\x03 \x01(\x0b\x32\'.trafficd.api.v1.AllowDisruptionRequest\"\xa5\x01\n\x13\x41pplyPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12/\n\ngeneration\x18\x02 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x03 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"\xb3\x02\n\x0e\x43ompiledPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04mode\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12$\n\x05lanes\x18\x05 \x03(\x0b\x32\x15.trafficd.api.v1.Lane\x12.\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x1f.trafficd.api.v1.ContentionCase\x12*\n\x08markings\x18\x07 \x03(\x0b\x32\x18.trafficd.api.v1.Marking\x12\r\n\x05ports\x18\x08 \x03(\t\x12\'\n\x04roce\x18\t \x03(\x0b\x32\x19.trafficd.api.v1.RoceLane\x12\x15\n\rswitch_digest\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xa0\x03\n\x11GetStatusResponse\x12\x17\n\x0f\x63ontroller_uuid\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontroller_version\x18\x02 \x01(\t\x12/\n\ngeneration\x18\x03 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x04 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\x12*\n\x05nodes\x18\x05 \x03(\x0b\x32\x1b.trafficd.api.v1.NodeStatus\x12*\n\x08rejected\x18\x06 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12.\n\nconditions\x18\x07 \x03(\x0b\x32\x1a.trafficd.api.v1.Condition\x12\r\n\x05notes\x18\x08 \x03(\t\x12*\n\x05pause\x18\t \x01(\x0b\x32\x1b.trafficd.api.v1.PauseState\x12/\n\x07rollout\x18\n \x01(\x0b\x32\x1e.trafficd.api.v1.RolloutStatus\"\x81\x02\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x31\n\x0c\x61\x63knowledged\x18\x04 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12,\n\x06scopes\x18\x05 \x03(\x0b\x32\x1c.trafficd.api.v1.ScopeStatus\x12\"\n\x15telemetry_age_seconds\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63lock_offset_seconds\x18\x07 \x01(\x01\x42\x18\n\x16_telemetry_age_seconds\"I\n\x11GetMarkingRequest\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12\x0f\n\x07library\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"\xed\x01\n\x12GetMarkingResponse\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12\x0f\n\x07library\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12#\n\x04role\x18\x04 \x01(\x0e\x32\x15.trafficd.api.v1.Role\x12\r\n\x05title\x18\x05 \x01(\t\x12)\n\x04\x65nds\x18\x06 \x03(\x0b\x32\x1b.trafficd.api.v1.MarkingEnd\x12\x33\n\x08\x63\x61utions\x18\x07 \x03(\x0b\x32!.trafficd.api.v1.MarkingStatement\x12\r\n\x05notes\x18\x08 \x03(\t\"\xe0\x02\n\nMarkingEnd\x12\x0c\n\x04here\x18\x01 \x01(\x08\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\r\n\x05ports\x18\x03 \x03(\t\x12.\n\nlink_layer\x18\x04 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12#\n\x04mode\x18\x06 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12)\n\x07marking\x18\x08 \x01(\x0b\x32\x18.trafficd.api.v1.Marking\x12\x32\n\x07\x63\x61rries\x18\t \x03(\x0b\x32!.trafficd.api.v1.MarkingStatement\x12\x31\n\x08settings\x18\n \x03(\x0b\x32\x1f.trafficd.api.v1.MarkingSetting\x12\x12\n\nask_vendor\x18\x0b \x01(\t\x12\r\n\x05notes\x18\x0c \x03(\t\"0\n\x10MarkingStatement\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x88\x01\n\x0eMarkingSetting\x12*\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x1c.trafficd.api.v1.SettingForm\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\r\n\x05place\x18\x04 \x01(\t\x12\x0e\n\x06\x63overs\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t*\x8b\x01\n\x0bSettingForm\x12\x1c\n\x18SETTING_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10SETTING_FORM_ENV\x10\x01\x12\x16\n\x12SETTING_FORM_UNSET\x10\x02\x12\x19\n\x15SETTING_FORM_ARGUMENT\x10\x03\x12\x15\n\x11SETTING_FORM_FILE\x10\x04\x32\xee\x02\n\rPolicyService\x12X\n\x0b\x43heckPolicy\x12#.trafficd.api.v1.CheckPolicyRequest\x1a$.trafficd.api.v1.CheckPolicyResponse\x12X\n\x0b\x41pplyPolicy\x12#.trafficd.api.v1.ApplyPolicyRequest\x1a$.trafficd.api.v1.ApplyPolicyResponse\x12R\n\tGetStatus\x12!.trafficd.api.v1.GetStatusRequest\x1a\".trafficd.api.v1.GetStatusResponse\x12U\n\nGetMarking\x12\".trafficd.api.v1.GetMarkingRequest\x1a#.trafficd.api.v1.GetMarkingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrafficd/api/v1/policy.proto\x12\x0ftrafficd.api.v1\x1a\x1btrafficd/api/v1/agent.proto\x1a\x1ftrafficd/api/v1/operation.proto\x1a\x19trafficd/api/v1/qos.proto\"\"\n\x12\x43heckPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x83\x01\n\x13\x43heckPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12\x31\n\x08policies\x18\x02 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\x12\r\n\x05notes\x18\x03 \x03(\t\"j\n\x12\x41pplyPolicyRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06remove\x18\x02 \x03(\t\x12\x36\n\x05\x61llow\x18\x03 \x01(\x0b\x32\'.trafficd.api.v1.AllowDisruptionRequest\"\xa5\x01\n\x13\x41pplyPolicyResponse\x12*\n\x08problems\x18\x01 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12/\n\ngeneration\x18\x02 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x03 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\"\xb3\x02\n\x0e\x43ompiledPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04mode\x18\x02 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12$\n\x05lanes\x18\x05 \x03(\x0b\x32\x15.trafficd.api.v1.Lane\x12.\n\x05\x63\x61ses\x18\x06 \x03(\x0b\x32\x1f.trafficd.api.v1.ContentionCase\x12*\n\x08markings\x18\x07 \x03(\x0b\x32\x18.trafficd.api.v1.Marking\x12\r\n\x05ports\x18\x08 \x03(\t\x12\'\n\x04roce\x18\t \x03(\x0b\x32\x19.trafficd.api.v1.RoceLane\x12\x15\n\rswitch_digest\x18\n \x01(\t\"\x12\n\x10GetStatusRequest\"\xa0\x03\n\x11GetStatusResponse\x12\x17\n\x0f\x63ontroller_uuid\x18\x01 \x01(\t\x12\x1a\n\x12\x63ontroller_version\x18\x02 \x01(\t\x12/\n\ngeneration\x18\x03 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12\x31\n\x08policies\x18\x04 \x03(\x0b\x32\x1f.trafficd.api.v1.CompiledPolicy\x12*\n\x05nodes\x18\x05 \x03(\x0b\x32\x1b.trafficd.api.v1.NodeStatus\x12*\n\x08rejected\x18\x06 \x03(\x0b\x32\x18.trafficd.api.v1.Problem\x12.\n\nconditions\x18\x07 \x03(\x0b\x32\x1a.trafficd.api.v1.Condition\x12\r\n\x05notes\x18\x08 \x03(\t\x12*\n\x05pause\x18\t \x01(\x0b\x32\x1b.trafficd.api.v1.PauseState\x12/\n\x07rollout\x18\n \x01(\x0b\x32\x1e.trafficd.api.v1.RolloutStatus\"\x81\x02\n\nNodeStatus\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x31\n\x0c\x61\x63knowledged\x18\x04 \x01(\x0b\x32\x1b.trafficd.api.v1.Generation\x12,\n\x06scopes\x18\x05 \x03(\x0b\x32\x1c.trafficd.api.v1.ScopeStatus\x12\"\n\x15telemetry_age_seconds\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63lock_offset_seconds\x18\x07 \x01(\x01\x42\x18\n\x16_telemetry_age_seconds\"I\n\x11GetMarkingRequest\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12\x0f\n\x07library\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"\xed\x01\n\x12GetMarkingResponse\x12\x15\n\rtraffic_class\x18\x01 \x01(\t\x12\x0f\n\x07library\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12#\n\x04role\x18\x04 \x01(\x0e\x32\x15.trafficd.api.v1.Role\x12\r\n\x05title\x18\x05 \x01(\t\x12)\n\x04\x65nds\x18\x06 \x03(\x0b\x32\x1b.trafficd.api.v1.MarkingEnd\x12\x33\n\x08\x63\x61utions\x18\x07 \x03(\x0b\x32!.trafficd.api.v1.MarkingStatement\x12\r\n\x05notes\x18\x08 \x03(\t\"\xe0\x02\n\nMarkingEnd\x12\x0c\n\x04here\x18\x01 \x01(\x08\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\r\n\x05ports\x18\x03 \x03(\t\x12.\n\nlink_layer\x18\x04 \x01(\x0e\x32\x1a.trafficd.api.v1.LinkLayer\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12#\n\x04mode\x18\x06 \x01(\x0e\x32\x15.trafficd.api.v1.Mode\x12\x0c\n\x04lane\x18\x07 \x01(\t\x12)\n\x07marking\x18\x08 \x01(\x0b\x32\x18.trafficd.api.v1.Marking\x12\x32\n\x07\x63\x61rries\x18\t \x03(\x0b\x32!.trafficd.api.v1.MarkingStatement\x12\x31\n\x08settings\x18\n \x03(\x0b\x32\x1f.trafficd.api.v1.MarkingSetting\x12\x12\n\nask_vendor\x18\x0b \x01(\t\x12\r\n\x05notes\x18\x0c \x03(\t\"0\n\x10MarkingStatement\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x88\x01\n\x0eMarkingSetting\x12*\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x1c.trafficd.api.v1.SettingForm\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\r\n\x05place\x18\x04 \x01(\t\x12\x0e\n\x06\x63overs\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t*\x8b\x01\n\x0bSettingForm\x12\x1c\n\x18SETTING_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10SETTING_FORM_ENV\x10\x01\x12\x16\n\x12SETTING_FORM_UNSET\x10\x02\x12\x19\n\x15SETTING_FORM_ARGUMENT\x10\x03\x12\x15\n\x11SETTING_FORM_FILE\x10\x04\x32\xee\x02\n\rPolicyService\x12X\n\x0b\x43heckPolicy\x12#.trafficd.api.v1.CheckPolicyRequest\x1a$.trafficd.api.v1.CheckPolicyResponse\x12X\n\x0b\x41pplyPolicy\x12#.trafficd.api.v1.ApplyPolicyRequest\x1a$.trafficd.api.v1.ApplyPolicyResponse\x12R\n\tGetStatus\x12!.trafficd.api.v1.GetStatusRequest\x1a\".trafficd.api.v1.GetStatusResponse\x12U\n\nGetMarking\x12\".trafficd.api.v1.GetMarkingRequest\x1a#.trafficd.api.v1.GetMarkingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trafficd.api.v1.policy_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_SETTINGFORM']._serialized_start=2437
-  _globals['_SETTINGFORM']._serialized_end=2576
+  _globals['_SETTINGFORM']._serialized_start=2453
+  _globals['_SETTINGFORM']._serialized_end=2592
   _globals['_CHECKPOLICYREQUEST']._serialized_start=138
   _globals['_CHECKPOLICYREQUEST']._serialized_end=172
-  _globals['_CHECKPOLICYRESPONSE']._serialized_start=174
-  _globals['_CHECKPOLICYRESPONSE']._serialized_end=290
-  _globals['_APPLYPOLICYREQUEST']._serialized_start=292
-  _globals['_APPLYPOLICYREQUEST']._serialized_end=398
-  _globals['_APPLYPOLICYRESPONSE']._serialized_start=401
-  _globals['_APPLYPOLICYRESPONSE']._serialized_end=566
-  _globals['_COMPILEDPOLICY']._serialized_start=569
-  _globals['_COMPILEDPOLICY']._serialized_end=876
-  _globals['_GETSTATUSREQUEST']._serialized_start=878
-  _globals['_GETSTATUSREQUEST']._serialized_end=896
-  _globals['_GETSTATUSRESPONSE']._serialized_start=899
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1315
-  _globals['_NODESTATUS']._serialized_start=1318
-  _globals['_NODESTATUS']._serialized_end=1575
-  _globals['_GETMARKINGREQUEST']._serialized_start=1577
-  _globals['_GETMARKINGREQUEST']._serialized_end=1650
-  _globals['_GETMARKINGRESPONSE']._serialized_start=1653
-  _globals['_GETMARKINGRESPONSE']._serialized_end=1890
-  _globals['_MARKINGEND']._serialized_start=1893
-  _globals['_MARKINGEND']._serialized_end=2245
-  _globals['_MARKINGSTATEMENT']._serialized_start=2247
-  _globals['_MARKINGSTATEMENT']._serialized_end=2295
-  _globals['_MARKINGSETTING']._serialized_start=2298
-  _globals['_MARKINGSETTING']._serialized_end=2434
-  _globals['_POLICYSERVICE']._serialized_start=2579
-  _globals['_POLICYSERVICE']._serialized_end=2945
+  _globals['_CHECKPOLICYRESPONSE']._serialized_start=175
+  _globals['_CHECKPOLICYRESPONSE']._serialized_end=306
+  _globals['_APPLYPOLICYREQUEST']._serialized_start=308
+  _globals['_APPLYPOLICYREQUEST']._serialized_end=414
+  _globals['_APPLYPOLICYRESPONSE']._serialized_start=417
+  _globals['_APPLYPOLICYRESPONSE']._serialized_end=582
+  _globals['_COMPILEDPOLICY']._serialized_start=585
+  _globals['_COMPILEDPOLICY']._serialized_end=892
+  _globals['_GETSTATUSREQUEST']._serialized_start=894
+  _globals['_GETSTATUSREQUEST']._serialized_end=912
+  _globals['_GETSTATUSRESPONSE']._serialized_start=915
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1331
+  _globals['_NODESTATUS']._serialized_start=1334
+  _globals['_NODESTATUS']._serialized_end=1591
+  _globals['_GETMARKINGREQUEST']._serialized_start=1593
+  _globals['_GETMARKINGREQUEST']._serialized_end=1666
+  _globals['_GETMARKINGRESPONSE']._serialized_start=1669
+  _globals['_GETMARKINGRESPONSE']._serialized_end=1906
+  _globals['_MARKINGEND']._serialized_start=1909
+  _globals['_MARKINGEND']._serialized_end=2261
+  _globals['_MARKINGSTATEMENT']._serialized_start=2263
+  _globals['_MARKINGSTATEMENT']._serialized_end=2311
+  _globals['_MARKINGSETTING']._serialized_start=2314
+  _globals['_MARKINGSETTING']._serialized_end=2450
+  _globals['_POLICYSERVICE']._serialized_start=2595
+  _globals['_POLICYSERVICE']._serialized_end=2961
 # @@protoc_insertion_point(module_scope)

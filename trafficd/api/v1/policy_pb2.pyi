@@ -29,12 +29,14 @@ class CheckPolicyRequest(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class CheckPolicyResponse(_message.Message):
-    __slots__ = ("problems", "policies")
+    __slots__ = ("problems", "policies", "notes")
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     problems: _containers.RepeatedCompositeFieldContainer[_qos_pb2.Problem]
     policies: _containers.RepeatedCompositeFieldContainer[CompiledPolicy]
-    def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ApplyPolicyRequest(_message.Message):
     __slots__ = ("text", "remove", "allow")
