@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench proto format clean system manifests
+.PHONY: demo test check bench proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +21,9 @@ system: ## install the Debian packages that demo and test use (root only)
 
 manifests: $(VENV)/.installed .tools/bin/helm ## render deploy/base and deploy/overlays from the Helm chart
 	@$(BIN)/python tools/manifests.py .tools/bin/helm
+
+images: $(VENV)/.installed system ## build both container images and start what they hold (root, buildah)
+	@$(BIN)/python tests/images/prove.py
 
 demo: $(VENV)/.installed system ## run the main job in network namespaces and print one table
 	@$(BIN)/python tests/demo/run.py
