@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools" / "bin"
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-IN_A_CLUSTER = ("kubectl label ", "helm uninstall ")
-"""Nothing of ours is in them but a name, which the page's tests of labels and names hold."""
+IN_A_CLUSTER = ("kubectl label ", "helm uninstall ", "docker build ")
+"""Nothing of ours is in them but names, which other tests hold."""
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,9 @@ def test_the_empty_policy_that_gives_ports_back_is_accepted(
     (tmp_path / "p.yaml").write_text(text)
     assert cli.main(["check", str(tmp_path / "p.yaml")]) == 0
     assert "no problems" in capsys.readouterr().out
+
+
+def test_the_dockerfiles_of_the_page_are_there() -> None:
+    files = re.findall(r"^docker build -f (\S+) -t \S+/(trafficd-\w+):", PAGE, re.MULTILINE)
+    assert [name for _, name in files] == ["trafficd-controller", "trafficd-agent"]
+    assert all((ROOT / file).exists() for file, _ in files)
