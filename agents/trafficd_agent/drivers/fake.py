@@ -49,7 +49,9 @@ from trafficd_agent.plain import from_plain, to_plain
 from trafficd_topology.diff import Change, Disruption, Element, Op, State, Step, Steps, state
 from trafficd_topology.model import LinkLayer, PortInventory, Problem, ScopeKind
 from trafficd_topology.parsers.tree import Mapping, load
-from trafficd_topology.qos.kinds import KINDS
+from trafficd_topology.qos.dcb import DcbFeatures
+from trafficd_topology.qos.kinds import DCB_KINDS, KINDS
+from trafficd_topology.qos.steps import DCB_STEPS
 
 HANG_POLL_S = 0.02
 
@@ -90,7 +92,9 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class FakeOptions:
-    """``ports``: names offered as ports of the node, each of ``rate_bps``. ``disruptive``: kinds whose change flaps a link."""
+    """``ports``: names offered as ports of the node, each of ``rate_bps``. ``disruptive``: kinds whose change flaps a link.
+    ``dcb``: the ports are RoCE ports, with every kind of DCB element and what each costs on a real NIC.
+    """
 
     control: str = ""
     device: str = ""
@@ -98,6 +102,10 @@ class FakeOptions:
     rate_bps: int = 100_000_000
     disruptive: tuple[str, ...] = ()
     scope_kind: ScopeKind = ScopeKind.PORT
+    dcb: bool = False
+
+
+ROCE_PORT = DcbFeatures(tuple(k for k in DCB_KINDS if k != "app"), 8, 8, 2 * 2**20, 128, "fake")
 
 
 def steps_of(disruptive: tuple[str, ...]) -> dict[tuple[Op, str], Step]:
@@ -269,7 +277,7 @@ class FakeDriver:
     def __init__(self, options: FakeOptions = FakeOptions()) -> None:
         self.options = options
         self.scope_kind = options.scope_kind
-        self.steps: Steps = steps_of(options.disruptive)
+        self.steps: Steps = steps_of(options.disruptive) | (DCB_STEPS if options.dcb else {})
         self.device = FakeDevice(Path(options.device) if options.device else None)
         self.behaviour = Behaviour()
 
@@ -308,7 +316,8 @@ class FakeDriver:
         if self.options.ports and scope not in self.options.ports and not now.absent:
             return Capability(supported=False, reason=f"{scope} is no port of the fake device")
         reason = _read_only(scope) if now.read_only else ""
-        return Capability(supported=True, reason=reason, writable=not now.read_only)
+        dcb = ROCE_PORT if self.options.dcb else None
+        return Capability(supported=True, reason=reason, writable=not now.read_only, dcb=dcb)
 
     def read(self, scope: str) -> Observation:
         now = self._behave(scope, Hang.READ)

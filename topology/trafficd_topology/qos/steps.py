@@ -98,7 +98,7 @@ _DCB_ROWS = (
     (Op.REMOVE, "cable", Disruption.HITLESS, "nothing is lossless any more that needs it"),
     (Op.REMOVE, "dcbx", Disruption.HITLESS, "firmware gets the settings back when the host is done"),
 )
-DCB_STEPS: Steps = {
+DCB_STEPS: dict[tuple[Op, str], Step] = {
     (op, kind): Step(order, cost, why) for order, (op, kind, cost, why) in enumerate(_DCB_ROWS)
 }
 """Sources: drivers/net/ethernet/mellanox/mlx5/core/en_dcbnl.c, port_buffer.c; net/dcb/dcbnl.c."""
