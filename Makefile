@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench proto format clean system manifests images
+.PHONY: demo test check bench soak proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ check: $(VENV)/.installed ## format, lint, types, import rules, wire contract, g
 
 bench: $(VENV)/.installed system ## figures as ratios, medians of 5
 	@$(BIN)/python tests/bench/run.py
+
+soak: $(VENV)/.installed ## the cluster in any order of events, for SOAK_MINUTES (60)
+	@SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest -q tests/property
 
 proto: $(VENV)/.installed ## regenerate trafficd/api from proto/
 	@tools/proto.sh .

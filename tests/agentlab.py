@@ -178,7 +178,8 @@ class Lab:
             began = files.scope(PORT).trial() is not None
             self.state = on_trial(self.state, self.revert_s, self.now(), began=began)
         elif PORT in files.touched():
-            self.state = leave(DesiredScope(PORT, "fake"), self.generation, self.limits, self.now())
+            latch = files.scope(PORT).latch()
+            self.state = leave(DesiredScope(PORT, "fake"), self.generation, latch, self.limits, self.now())
         if self.state is not None:
             self.state = paused(self.state, self.paused)
             self.post(Tick())

@@ -12,6 +12,7 @@ need /usr/bin/ibsim ibsim-utils
 need /usr/sbin/smpquery infiniband-diags
 need /usr/bin/prometheus prometheus
 need /usr/bin/prometheus-alertmanager prometheus-alertmanager
+need /usr/bin/strace strace
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "missing system packages:$missing; install them (on Debian: sudo apt-get install$missing) and try again" >&2

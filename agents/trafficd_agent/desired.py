@@ -41,7 +41,8 @@ class DesiredScope:
     """The whole desired state of one scope.
 
     ``refusal``: one sentence why this agent cannot act on it (an element of a kind it does not know); such a
-    scope is reported and never touched.
+    scope is reported and never touched. ``rate_bps`` and ``nic_kind`` (compute, storage, or empty) are what the
+    fabric file says of a port, for counters.
     """
 
     id: ScopeId
@@ -51,6 +52,8 @@ class DesiredScope:
     elements: State = ()
     lanes: tuple[ScopeLane, ...] = ()
     refusal: str = ""
+    rate_bps: int | None = None
+    nic_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,7 +246,8 @@ class ScopeFiles:
             remove(self._latch)
             return
         v = latch.verdict
-        save(self._latch, {"stage": latch.stage, "row": v.row, "reason": v.reason, "message": v.message})
+        body = {"stage": latch.stage, "row": v.row, "reason": v.reason, "message": v.message}
+        save(self._latch, {**body, "about": latch.about})
 
     def trial(self) -> AsFound | None:
         """What was there before the change on trial, and through which driver."""
@@ -277,7 +278,8 @@ def _record(body: Any) -> Record:
 
 
 def _latch(body: Any) -> Latch:
-    return Latch(Stage(body["stage"]), Verdict(Row(body["row"]), body["reason"], body["message"]))
+    about = str(body.get("about", ""))
+    return Latch(Stage(body["stage"]), Verdict(Row(body["row"]), body["reason"], body["message"]), about)
 
 
 def _plain_desired(desired: Desired) -> dict[str, Any]:
@@ -301,6 +303,8 @@ def _plain_scope(s: DesiredScope) -> dict[str, Any]:
         "elements": to_plain(s.elements),
         "lanes": [_plain_lane(n) for n in s.lanes],
         "refusal": s.refusal,
+        "rate_bps": s.rate_bps,
+        "nic_kind": s.nic_kind,
     }
 
 
@@ -325,7 +329,9 @@ def _scope(b: Any) -> DesiredScope:
     lanes = tuple(map(_lane, b["lanes"]))
     scope = ScopeId(ScopeKind(b["kind"]), b["name"])
     elements = from_plain(b["elements"])
-    return DesiredScope(scope, b["driver"], Mode(b["mode"]), b["policy"], elements, lanes, b["refusal"])
+    rate_bps, kind = b.get("rate_bps"), str(b.get("nic_kind", ""))
+    wanted = DesiredScope(scope, b["driver"], Mode(b["mode"]), b["policy"], elements, lanes, b["refusal"])
+    return replace(wanted, rate_bps=None if rate_bps is None else int(rate_bps), nic_kind=kind)
 
 
 def _desired(b: Any) -> Desired:

@@ -52,6 +52,7 @@ from trafficd_agent.scope import (
     Tick,
     Told,
     Work,
+    order_of,
 )
 from trafficd_topology.diff import Disruption
 from trafficd_topology.qos.lanes import Mode
@@ -71,14 +72,19 @@ def step(s: ScopeState, event: Event, now: Now) -> Stepped:
 def resume(
     scope: DesiredScope, generation: Generation, latch: Latch | None, limits: Limits, now: Now
 ) -> ScopeState:
-    """The state of a scope whose agent starts again: looked at once, and still latched where it was."""
+    """The state of a scope whose agent starts again: looked at once, and still latched where it was by this order."""
     s = ScopeState(scope, limits, generation=generation, due=now.seconds, received=now.seconds)
     if scope.refusal:
         return _refused(s)
+    return _conclude(_latched(s, latch), now)
+
+
+def _latched(s: ScopeState, latch: Latch | None) -> ScopeState:
     if latch is None or latch.stage is None or latch.verdict is None:
-        return _conclude(s, now)
-    s = replace(s, stage=latch.stage, verdict=latch.verdict, observed=generation)
-    return _conclude(s, now)
+        return s
+    if latch.about not in ("", order_of(s.scope, leaving=s.leaving)):
+        return s
+    return replace(s, stage=latch.stage, verdict=latch.verdict, observed=s.generation)
 
 
 def paused(s: ScopeState, why: str) -> ScopeState:
@@ -92,14 +98,18 @@ def on_trial(s: ScopeState, revert_s: float, now: Now, *, began: bool) -> ScopeS
     return replace(s, revert_s=revert_s, trial=now.seconds + revert_s if waits else None)
 
 
-def leave(scope: DesiredScope, generation: Generation, limits: Limits, now: Now) -> ScopeState:
-    """The state of a scope that was deselected while no agent ran."""
-    return replace(resume(scope, generation, None, limits, now), leaving=True)
+def leave(
+    scope: DesiredScope, generation: Generation, latch: Latch | None, limits: Limits, now: Now
+) -> ScopeState:
+    """The state of a scope that is deselected when its agent starts."""
+    s = replace(resume(scope, generation, None, limits, now), leaving=True)
+    # What an older agent left may be about what the scope was to hold before.
+    return _conclude(_latched(s, latch if latch and latch.about else None), now)
 
 
 def _told(s: ScopeState, told: Told, now: Now) -> ScopeState:
     if told.scope is None:
-        if s.leaving:
+        if s.leaving and s.stage not in LATCHED:
             return _advanced(s, told.generation)
         after = replace(s, leaving=True, stage=Stage.NEW, order=s.order + 1, tries=0, due=now.seconds)
         after = replace(after, leave=None, trial=None)
@@ -271,7 +281,7 @@ def _latch(before: ScopeState, after: ScopeState) -> tuple[Effect, ...]:
     if after.stage is before.stage:
         return ()
     if after.stage in KEPT:
-        return (Latch(after.stage, after.verdict),)
+        return (Latch(after.stage, after.verdict, order_of(after.scope, leaving=after.leaving)),)
     return (Latch(None, None),) if before.stage in KEPT else ()
 
 

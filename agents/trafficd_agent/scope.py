@@ -9,7 +9,7 @@ from enum import StrEnum
 from trafficd_agent.apply import Outcome, Purpose
 from trafficd_agent.conditions import Row, Verdict
 from trafficd_agent.desired import DesiredScope
-from trafficd_topology.diff import Disruption
+from trafficd_topology.diff import Disruption, digest
 from trafficd_topology.status import Condition, Generation, ScopeStatus
 
 NEVER = Generation()
@@ -151,10 +151,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """Keep on disk that this scope is not to be written (None: that it may be again)."""
+    """Keep on disk that this scope is not to be written (None: that it may be again). ``about``: which order it is of;
+    after a restart it counts for no other. Empty, as an older agent left it, it counts for any.
+    """
 
     stage: Stage | None
     verdict: Verdict | None
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,11 @@ class ScopeState:
         if self.running is None:
             return self.due if self.trial is None else min(self.due, self.trial)
         return math.inf if self.running.hung else self.running.deadline
+
+
+def order_of(scope: DesiredScope, *, leaving: bool) -> str:
+    """What tells one order from another: what the scope is to hold, or that it is to be given back."""
+    return "return" if leaving else f"{scope.driver} {scope.mode} {digest(scope.elements)}"
 
 
 LATCHED = (Stage.FAILED, Stage.FOUGHT)

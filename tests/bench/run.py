@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import cost
 import lanes
 import path
 
@@ -18,6 +19,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("path service", path.service),
     ("lanes", lanes.lanes),
     ("operations", agents.operations),
+    ("cost of agents", cost.cost),
 )
 
 

@@ -303,6 +303,8 @@ def _scope_message(scope: ScopePlan) -> agent_pb2.DesiredScope:
         driver=scope.driver,
         mode=number(scope.mode),
         policy=scope.policy,
+        rate_bps=scope.rate_bps or 0,
+        nic_kind=number(scope.nic_kind) if scope.nic_kind else None,
         elements=[element_message(e) for e in scope.elements],
         lanes=[
             agent_pb2.ScopeLane(

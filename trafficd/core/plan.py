@@ -20,6 +20,7 @@ from trafficd_topology.model import (
     DriverOffer,
     FabricSpec,
     LinkLayer,
+    NicKind,
     NodeInventory,
     PortKey,
     Problem,
@@ -39,6 +40,7 @@ class ScopePlan:
     ``name`` is the agent's name for the port, or the fabric's. ``ports`` are the fabric file's names of the ports
     it is about: one for a port, the selected ones for a fabric. ``guaranteed`` is what each of ``lanes`` gets of a
     port with every lane backlogged, 0 to 1, in their order. ``notes``: what an operator should know of it, sentences.
+    ``rate_bps`` and ``nic_kind`` are what the fabric file says of a port.
     """
 
     node: str
@@ -52,6 +54,8 @@ class ScopePlan:
     ports: tuple[PortKey, ...] = ()
     guaranteed: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    rate_bps: int | None = None
+    nic_kind: NicKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,13 @@ def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     return ScopePlan(
         target.port.node, claim.kind, port.name, offer.driver, mode, policy.name, made.elements, policy.lanes,
         (target.port,), made.guaranteed, notes,
+        target.rate_bps, _nic_kind(target),
     )  # fmt: skip
+
+
+def _nic_kind(target: Target) -> NicKind | None:
+    """Of a port of a host; a switch port has none of its own."""
+    return target.nic.kind if target.nic is not None and not target.switch else None
 
 
 @lru_cache(maxsize=64)

@@ -34,7 +34,8 @@ def scope_digest(scope: ScopePlan) -> str:
     both = zip(scope.lanes.lanes, scope.guaranteed, strict=True)
     lanes = [f"lane {lane.id} {lane.name} {ratio!r} {lane.use}" for lane, ratio in both]
     classes = [f"class {c.name} {c.lane}" for c in scope.lanes.classes]
-    text = "\n".join([*map(str, head), *lanes, *classes, _rendered(scope.elements)])
+    port = f"port {scope.rate_bps} {scope.nic_kind}"
+    text = "\n".join([*map(str, head), port, *lanes, *classes, _rendered(scope.elements)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ from trafficd_agent.apply import SaveError
 from trafficd_agent.desired import Desired, DesiredScope, ScopeId, ScopeLane
 from trafficd_agent.files import Files
 from trafficd_agent.machine import leave, on_trial, paused, resume, step
-from trafficd_agent.metrics.board import Board, LaneLabel
+from trafficd_agent.metrics.board import Board, LaneLabel, PortLabel
 from trafficd_agent.pause import PauseFiles, Pauses
 from trafficd_agent.scope import (
     Advanced,
@@ -127,9 +127,9 @@ class Agent:
         """Scopes we wrote to that nobody wants any more; without an accepted state nobody can say so."""
         for scope in self.files.touched():
             if scope not in self.states:
-                found = self.files.scope(scope).as_found()
-                wanted = DesiredScope(scope, found.driver if found else "")
-                left = leave(wanted, generation, self._limits(scope), now)
+                files = self.files.scope(scope)
+                wanted = DesiredScope(scope, found.driver if (found := files.as_found()) else "")
+                left = leave(wanted, generation, files.latch(), self._limits(scope), now)
                 self.states[scope] = paused(left, self.pauses.why)
 
     def _limits(self, scope: ScopeId) -> Limits:
@@ -286,6 +286,7 @@ class Agent:
     def _name_lanes(self, desired: Desired) -> None:
         ports = [s for s in desired.scopes if s.id.kind is ScopeKind.PORT]
         self.board.put_lanes({s.id.name: tuple(_label(s, n) for n in s.lanes) for s in ports})
+        self.board.put_said({s.id.name: PortLabel(s.rate_bps, s.nic_kind) for s in ports})
 
     # The machines.
 

@@ -63,6 +63,17 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class PortLabel:
+    """What the fabric file says of a port: its rate, None where it gives none, and compute, storage or nothing."""
+
+    rate_bps: int | None = None
+    kind: str = ""
+
+
+UNSAID = PortLabel()
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """One consistent picture. ``values`` are totals as ``Unfolded`` gives them, in the order of ``columns``."""
 
@@ -72,6 +83,7 @@ class View:
     paused: Mapping[str, bool] = field(default_factory=dict)
     ports: tuple[PortInventory, ...] = ()
     lanes: Mapping[str, tuple[LaneLabel, ...]] = field(default_factory=dict)
+    said: Mapping[str, PortLabel] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
     values: Values = ()
     sample: Sample | None = None
@@ -91,8 +103,12 @@ class View:
 
 def cause_label(cause: str) -> str:
     """A drift's cause as a label: one of ``CAUSES`` or ``unknown``, with underscores."""
-    known = next((c for c in CAUSES if cause.startswith(c)), "unknown")
+    known = next((c for c in CAUSES if cause.startswith(c)), UNKNOWN)
     return known.replace(" ", "_")
+
+
+UNKNOWN = "unknown"
+CAUSE_LABELS = tuple(c.replace(" ", "_") for c in (*CAUSES, UNKNOWN))
 
 
 def _drifted(
@@ -130,6 +146,11 @@ class Board:
         """Port name -> its lanes, for every port that a policy selects; what is not named loses its names."""
         with self._lock:
             self._view = replace(self._view, lanes=dict(lanes))
+
+    def put_said(self, said: Mapping[str, PortLabel]) -> None:
+        """Port name -> what the fabric file says of it, for every port that a policy selects."""
+        with self._lock:
+            self._view = replace(self._view, said=dict(said))
 
     def put_sample(
         self, columns: tuple[Column, ...], sample: Sample, outcomes: tuple[ReaderOutcome, ...]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trafficd_agent.metrics.board import View
+from trafficd_agent.metrics.board import CAUSE_LABELS, UNSAID, View
 from trafficd_topology.counters import Column, Direction, Quantity, ReaderOutcome
 from trafficd_topology.model import PortInventory, ScopeKind
 from trafficd_topology.qos.lanes import Mode
@@ -171,10 +171,20 @@ def of_ports(value: Callable[[PortInventory], float | None]) -> Values:
     return rows
 
 
+def capacity(view: View) -> Iterator[Row]:
+    """What the fabric file allows, else what the port runs at."""
+    for port in view.ports:
+        said = view.said.get(port.name, UNSAID)
+        rate = said.rate_bps or port.rate_bps
+        if rate:
+            yield (*device_port(port.name), said.kind), rate / 8
+
+
 def port_info(view: View) -> Iterator[Row]:
     for p in view.ports:
         where = (p.pci, p.guid, p.rdma_device, p.numa_node, p.pcie_switch, p.gpu)
-        yield (*device_port(p.name), p.link_layer, *map(_text, where)), 1
+        kind = view.said.get(p.name, UNSAID).kind
+        yield (*device_port(p.name), p.link_layer, *map(_text, where), kind), 1
 
 
 def _scope_labels(kind: ScopeKind, name: str) -> Labels:
@@ -209,8 +219,11 @@ def conditions(view: View) -> Iterator[Row]:
 
 
 def drifts(view: View) -> Iterator[Row]:
-    for d in view.drifts:
-        yield (*_scope_labels(d.kind, d.name), d.cause), d.count
+    """Every cause of every scope from the start, so that the first drift is an increase."""
+    counts = {(s.kind, s.name, cause): 0 for s in view.statuses for cause in CAUSE_LABELS}
+    counts |= {(d.kind, d.name, d.cause): d.count for d in view.drifts}
+    for (kind, name, cause), count in counts.items():
+        yield (*_scope_labels(kind, name), cause), count
 
 
 # The agent itself.

@@ -14,6 +14,7 @@ from trafficd_agent.metrics.rows import (
     SCOPE,
     Metric,
     MetricType,
+    capacity,
     certificate_ends,
     conditions,
     connected,
@@ -36,9 +37,9 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "link_capacity_bytes_per_second",
         GAUGE,
-        "Rate of the link, in each direction.",
-        PORT,
-        of_ports(lambda p: p.rate_bps / 8 if p.rate_bps else None),
+        "Rate of the link, in each direction: what the fabric file allows, else what the port runs at.",
+        (*PORT, "kind"),
+        capacity,
     ),
     Metric(
         "link_up",
@@ -51,7 +52,7 @@ METRICS: tuple[Metric, ...] = (
         "port_info",
         GAUGE,
         "Where the port sits.",
-        (*PORT, "link_layer", "pci", "guid", "rdma_device", "numa_node", "pcie_switch", "gpu"),
+        (*PORT, "link_layer", "pci", "guid", "rdma_device", "numa_node", "pcie_switch", "gpu", "kind"),
         port_info,
     ),
     Metric(

@@ -29,6 +29,7 @@ from trafficd_topology.status import Condition, ConditionStatus, ConditionType, 
 KIND_IN = {agent_pb2.SCOPE_KIND_PORT: ScopeKind.PORT, agent_pb2.SCOPE_KIND_FABRIC: ScopeKind.FABRIC}
 KIND_OUT = {v: k for k, v in KIND_IN.items()}
 MODE_IN = {qos_pb2.MODE_OBSERVE: Mode.OBSERVE, qos_pb2.MODE_ENFORCE: Mode.ENFORCE}
+NIC_KIND_IN = {qos_pb2.NIC_KIND_COMPUTE: "compute", qos_pb2.NIC_KIND_STORAGE: "storage"}
 MODE_OUT = {v: k for k, v in MODE_IN.items()}
 TYPE_OUT = {
     ConditionType.APPLIED: qos_pb2.CONDITION_TYPE_APPLIED,
@@ -118,9 +119,8 @@ def _scope_in(m: agent_pb2.DesiredScope) -> DesiredScope:
         elements = state(element_in(e) for e in m.elements)
     except ValueError as e:
         refusal = str(e)
-    return DesiredScope(
-        scope, m.driver, MODE_IN.get(m.mode, Mode.OBSERVE), m.policy, elements, lanes, refusal
-    )
+    mode, kind = MODE_IN.get(m.mode, Mode.OBSERVE), NIC_KIND_IN.get(m.nic_kind, "")
+    return DesiredScope(scope, m.driver, mode, m.policy, elements, lanes, refusal, m.rate_bps or None, kind)
 
 
 def desired_in(m: agent_pb2.DesiredState) -> Desired:

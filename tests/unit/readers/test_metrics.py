@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from trees import DATA, machine, same
 
-from trafficd_agent.metrics.board import Board, LaneLabel
+from trafficd_agent.metrics.board import CAUSE_LABELS, Board, LaneLabel, PortLabel
 from trafficd_agent.metrics.page import page
 from trafficd_agent.metrics.table import METRICS
 from trafficd_agent.readers import Collector, standard_readers
@@ -81,6 +81,7 @@ def full_board(root: Path) -> Board:
     board = Board("n1", "0.1.0")
     board.put_ports(read_inventory(root, "n1").ports)
     board.put_lanes(LANES)
+    board.put_said({"ens1": PortLabel(100_000_000_000, "compute"), "eno1": PortLabel(kind="storage")})
     board.put_connected(True)
     collector = Collector(standard_readers(root))
     collector.refresh()
@@ -215,7 +216,8 @@ def test_causes_are_few(cause: str, label: str) -> None:
     board.put_statuses((replace(GOOD, drifts=0),))
     board.put_statuses((replace(GOOD, drifts=2, drift_cause=cause),))
     board.put_statuses((replace(GOOD, drifts=2, drift_cause=cause),))
-    assert series(board, "qos_drift_total") == {(label, "ens1", "", "1"): 2}
+    seen = {labels[0]: count for labels, count in series(board, "qos_drift_total").items()}
+    assert seen == dict.fromkeys(CAUSE_LABELS, 0) | {label: 2}, "every cause is there from the start"
 
 
 @pytest.mark.parametrize(

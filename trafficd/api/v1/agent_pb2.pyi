@@ -188,7 +188,7 @@ class Header(_message.Message):
     def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., digest: _Optional[str] = ..., controller_uuid: _Optional[str] = ...) -> None: ...
 
 class DesiredScope(_message.Message):
-    __slots__ = ("kind", "name", "driver", "mode", "policy", "elements", "lanes")
+    __slots__ = ("kind", "name", "driver", "mode", "policy", "elements", "lanes", "rate_bps", "nic_kind")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
@@ -196,6 +196,8 @@ class DesiredScope(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     LANES_FIELD_NUMBER: _ClassVar[int]
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    NIC_KIND_FIELD_NUMBER: _ClassVar[int]
     kind: ScopeKind
     name: str
     driver: str
@@ -203,7 +205,9 @@ class DesiredScope(_message.Message):
     policy: str
     elements: _containers.RepeatedCompositeFieldContainer[_qos_pb2.Element]
     lanes: _containers.RepeatedCompositeFieldContainer[ScopeLane]
-    def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., policy: _Optional[str] = ..., elements: _Optional[_Iterable[_Union[_qos_pb2.Element, _Mapping]]] = ..., lanes: _Optional[_Iterable[_Union[ScopeLane, _Mapping]]] = ...) -> None: ...
+    rate_bps: int
+    nic_kind: _qos_pb2.NicKind
+    def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., policy: _Optional[str] = ..., elements: _Optional[_Iterable[_Union[_qos_pb2.Element, _Mapping]]] = ..., lanes: _Optional[_Iterable[_Union[ScopeLane, _Mapping]]] = ..., rate_bps: _Optional[int] = ..., nic_kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ...) -> None: ...
 
 class ScopeLane(_message.Message):
     __slots__ = ("id", "name", "traffic_classes", "guaranteed_ratio", "unmarked")
