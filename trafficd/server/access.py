@@ -61,6 +61,8 @@ ACCESS: Mapping[str, frozenset[Role | None]] = {
     f"{_API}PathService/Watch": READERS,
     # May take a share of the network: a recommendation can reserve.
     f"{_API}PathService/Recommend": CHOOSERS,
+    f"{_API}PathService/RecommendBatch": CHOOSERS,
+    f"{_API}PathService/Converse": CHOOSERS,
     f"{_API}PathService/Reserve": CHOOSERS,
     f"{_API}PathService/Renew": CHOOSERS,
     f"{_API}PathService/Release": CHOOSERS,
