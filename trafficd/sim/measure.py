@@ -30,7 +30,7 @@ class Outcome:
     model_delivered: float | None
     """What the loads got of what they offered; 1 where KV takes nothing from them."""
     prediction_error: float | None
-    """Mean of |expected - seen| over seen, of reads."""
+    """Mean of |expected - seen| over seen, of what the network takes: reading, and moving that computing does not hide."""
     read_mean_s: float | None
     agents_done: int
     longest_read_s: float
@@ -53,8 +53,10 @@ class Gauge:
     storage: tuple[int, ...] = ()
     _before: list[float] = field(default_factory=list)
 
-    def read(self, expected: float | None, seen: float) -> None:
-        self.reads.append(seen)
+    def read(self, seconds: float) -> None:
+        self.reads.append(seconds)
+
+    def foretold(self, expected: float | None, seen: float) -> None:
         if expected is not None and seen > 0:
             self.errors.append(abs(expected - seen) / seen)
 

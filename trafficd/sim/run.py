@@ -43,7 +43,7 @@ class Simulation:
             contender, self.cluster, Machines(prefill, decode), world.conditions, world.seed
         )
         self.gauge = Gauge(self.cluster, storage=storage_nics(self.cluster))
-        hooks = Hooks(self._first, self.gauge.read, self._last)
+        hooks = Hooks(self._first, self.gauge.read, self.gauge.foretold, self._last)
         self.turns = Turns(world, self.cluster, self.chooser, hooks)
         for machine in prefill:
             machine.begin = self.turns.begin_prefill

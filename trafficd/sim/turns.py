@@ -32,6 +32,8 @@ class Run:
     flows: dict[Flow, Piece | None] = field(default_factory=dict)
     prefilled: float = 0.0
     read_began: float = 0.0
+    read_s: float = 0.0
+    moving_since: float = 0.0
     attempt: int = 0
     computed: bool = False
 
@@ -42,10 +44,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who is told: the first token is there, the read took so long (predicted, seen), the turn is over."""
+    """Who is told: the first token is there, a read took so long, what was foretold and what came, the turn is over."""
 
     first: Callable[[Run, float], None]
-    read: Callable[[float | None, float], None]
+    read: Callable[[float], None]
+    foretold: Callable[[float | None, float], None]
     last: Callable[[Run, float], None]
 
 
@@ -129,9 +132,11 @@ class Turns:
     def _was_read(self, run: Run) -> None:
         choice, now = run.choice, self.clock.now
         assert choice is not None
+        run.read_s = now - run.read_began
         if choice.pieces:
-            self.hooks.read(choice.expected_s, now - run.read_began)
+            self.hooks.read(run.read_s)
         if self.compute.streamed:
+            self.hooks.foretold(choice.expected_s, run.read_s)
             self._ended(run)
             return
         self.chooser.was_read(choice, now)
@@ -156,16 +161,22 @@ class Turns:
         cap = size / seconds if self.compute.layerwise else math.inf
         lane = self.cluster.lanes.kv
         run.computed = self.compute.layerwise
+        run.moving_since = self.clock.now
         flow = self.fluid.start(Route(steps), size, self._transferred, run, lane, cap)
         run.flows[flow] = None
 
     def _transferred(self, flow: Flow) -> None:
         run: Run = flow.owner
         del run.flows[flow]
+        seconds = self.compute.prefill_s(run.turn.hit, run.turn.append)
+        if run.choice is not None and run.choice.pieces:
+            # What the network took: reading, and moving as far as computing did not hide it.
+            moved = self.clock.now - run.moving_since
+            hidden = seconds if run.computed else 0.0
+            self.hooks.foretold(run.choice.expected_s, run.read_s + max(moved - hidden, 0.0))
         if run.computed:
             self._prefilled((run, run.attempt))
         else:
-            seconds = self.compute.prefill_s(run.turn.hit, run.turn.append)
             self.clock.at(self.clock.now + seconds, self._prefilled, (run, run.attempt))
 
     def _prefilled(self, what: tuple[Run, int]) -> None:
