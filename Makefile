@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench soak proto format clean system manifests images
+.PHONY: demo test check bench figures paper soak proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,12 @@ bench: $(VENV)/.installed system ## figures as ratios, medians of 5
 
 soak: $(VENV)/.installed ## the cluster in any order of events, for SOAK_MINUTES (60)
 	@SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest -q tests/property
+
+figures: $(VENV)/.installed ## the figures of path choice; long, and kept in .figures.json from run to run
+	@$(BIN)/python tests/bench/choice.py
+
+paper: $(VENV)/.installed ## docs/paper.md: the paper's figures beside ours; long, and kept in .paper.json from run to run
+	@$(BIN)/python tests/bench/paper.py
 
 proto: $(VENV)/.installed ## regenerate trafficd/api from proto/
 	@tools/proto.sh .

@@ -322,8 +322,11 @@ def _pm(value: float, half: float | None) -> str:
 
 def choice() -> Iterator[str]:
     """For ``make bench``: what the state file holds; ``tests/bench/choice.py`` makes it."""
-    for row in _stored(STATE).values():
+    rows = _stored(STATE)
+    for row in rows.values():
         yield from row["lines"]
+    if not rows:
+        yield "none yet: make figures"
 
 
 def _stored(path: Path) -> dict[str, dict[str, list[str]]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import choice
 import cost
 import lanes
 import path
@@ -16,6 +17,7 @@ import agents
 
 BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("path choice", path.decisions),
+    ("figures of path choice", choice.choice),
     ("path service", path.service),
     ("lanes", lanes.lanes),
     ("operations", agents.operations),
