@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from trafficd_agent.app.adopt import Adopted, adopt_opensm, adopt_tc, document, read_tc
-from trafficd_agent.app.drivers import DriverTable, bind
+from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.reset import Reset
 from trafficd_agent.apply import SaveError
 from trafficd_agent.config import DriverRule, default_config, parse_config
-from trafficd_agent.driver import DriverError
+from trafficd_agent.desired import ScopeId
+from trafficd_agent.driver import Driver, DriverError
 from trafficd_agent.drivers.opensm import OpensmOptions
 from trafficd_agent.files import LockedError, locked
 from trafficd_agent.pause import PauseFiles
+from trafficd_topology.adopt_dcb import adopt_dcb
 from trafficd_topology.diff import Disruption
-from trafficd_topology.model import Problem
+from trafficd_topology.model import Problem, ScopeKind
+
+FULL_RATE_BPS = 400_000_000_000
+"""What ceilings are taken as parts of, where a port does not say how fast it is."""
 
 
 class Code(IntEnum):
@@ -149,7 +154,7 @@ def adopt(args: argparse.Namespace) -> Code:
     config = default_config()
     node = args.node or config.node
     drivers = _drivers(args)
-    found = [_adopt_port(node, p) for p in args.ports]
+    found = [_adopt_port(node, p, drivers) for p in args.ports]
     found += [_adopt_fabric(b.rule) for b in drivers.bound if b.rule.driver == "opensm"]
     if not any(a.text for a in found):
         raise StopError(Code.FAILED, *(s for a in found for s in a.left), "nothing can be adopted")
@@ -162,11 +167,24 @@ def _adopt_fabric(rule: DriverRule) -> Adopted:
     return adopt_opensm(rule.match, text(path).decode("utf-8", "replace"))
 
 
-def _adopt_port(node: str, port: str) -> Adopted:
+def _adopt_port(node: str, port: str, drivers: DriverTable) -> Adopted:
+    """By what a driver of DCB reads there, where one serves the port; else its htb tree."""
     try:
-        return adopt_tc(node, port, read_tc(port))
-    except DriverError as e:
+        driver = _dcb_driver(port, drivers)
+        if driver is None:
+            return adopt_tc(node, port, read_tc(port))
+        ports = take_inventory(Path("/"), node, drivers).ports
+        rate_bps = next((p.rate_bps for p in ports if p.name == port), None)
+        found = adopt_dcb(node, port, driver.read(port).state, rate_bps or FULL_RATE_BPS)
+        return Adopted(found.text, found.left)
+    except (DriverError, OSError) as e:
         return Adopted("", (str(e),))
+
+
+def _dcb_driver(port: str, drivers: DriverTable) -> Driver | None:
+    scope = ScopeId(ScopeKind.PORT, port)
+    serving = (b.driver for b in drivers.bound if b.serves(scope))
+    return next((d for d in serving if d.probe(port).supported and d.probe(port).dcb), None)
 
 
 def add(commands: Any) -> None:
@@ -179,7 +197,9 @@ def add(commands: Any) -> None:
     three = commands.add_parser(
         "adopt", parents=[where], help="the policy that says what is programmed already"
     )
-    three.add_argument("ports", nargs="*", metavar="PORT", help="network devices whose htb tree to read")
+    three.add_argument(
+        "ports", nargs="*", metavar="PORT", help="network devices whose DCB settings or htb tree to read"
+    )
     three.add_argument("--node", help="name of this node; default: the host name")
     three.add_argument("--output", choices=["yaml"], default="yaml")
     two = commands.add_parser("reset", parents=[where], help="put back what was there before the first write")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from trafficd_agent.app.adopt import Held, adopt_opensm, adopt_tc, document
 from trafficd_agent.cli import Code, main
+from trafficd_agent.drivers.fake import ROCE_PORT, FakeDriver, FakeOptions
 from trafficd_agent.netlink.tc import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Class, Filter, Qdisc
 from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.dcb_render import render_dcb
 
 ROOT = Qdisc(0x10000, 0xFFFFFFFF, "htb", default_minor=0x20)
 
@@ -125,3 +128,26 @@ def test_a_port_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("trafficd-agent: no-such-port cannot be read: ")
     assert said[1] == "trafficd-agent: nothing can be adopted"
+
+
+def test_a_roce_port_becomes_lanes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies, _ = parse_policies("version: 1\npolicies: [{name: p, preset: dualpath}]")
+    assert policies is not None
+    before = policies.policies[0]
+    assert before.roce is not None
+    device = str(tmp_path / "device.json")
+    options = FakeOptions(device=device, ports=("ens1",), rate_bps=100 * G, dcb=True)
+    FakeDriver(options).device.hold(
+        "ens1", render_dcb(before.lanes, before.roce, 100 * G, ROCE_PORT).elements
+    )
+    settings = tmp_path / "agent.yaml"
+    given = {"device": device, "ports": ["ens1"], "rate_bps": 100 * G, "dcb": True}
+    settings.write_text(f"ports: [{{match: ens1, driver: fake, options: {json.dumps(given)}}}]\n")
+    assert main(["adopt", "ens1", "--node", "n1", "--config", str(settings)]) == Code.OK
+    policies, problems = parse_policies(capsys.readouterr().out)
+    assert policies is not None, problems
+    after = policies.policies[0]
+    assert after.roce is not None
+    assert render_dcb(after.lanes, after.roce, 100 * G, ROCE_PORT) == render_dcb(
+        before.lanes, before.roce, 100 * G, ROCE_PORT
+    )
