@@ -81,3 +81,20 @@ def test_lanes_removed_by_hand_are_back_within_two_seconds(agent: subprocess.Pop
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(10) == 0
     assert held(), "the lanes stay as they are"
+
+
+def test_two_writers_on_one_port_are_both_named_and_the_fight_ends(
+    agent: subprocess.Popen[bytes],
+) -> None:
+    wait_for("lanes", held)
+    wait_for("verification", lambda: (s := scope()) and s["conditions"][1]["status"] == "True")
+    for count in range(1, 6):
+        veth.run("tc", "qdisc", "del", "dev", veth.NEAR, "root")
+        wait_for(f"repair {count}", held)
+        wait_for("report", lambda n=count: (s := scope()) and s["repairs"] == n)
+    veth.run("tc", "qdisc", "del", "dev", veth.NEAR, "root")
+    latched = wait_for("latch", lambda: (s := scope()) and "RepairLimit" in str(s["conditions"]) and s)
+    said = " ".join(c["message"] for c in latched["conditions"])
+    assert "repaired 5 times within 600 s and changed again (removed, by netlink port id " in said
+    assert "find who else writes here" in said
+    assert not held(), "it is left to the other writer"
