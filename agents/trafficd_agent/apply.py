@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 from typing import Protocol
 
 from trafficd_agent.driver import (
@@ -23,28 +24,27 @@ from trafficd_agent.driver import (
     DriverError,
     ForeignError,
     GoneError,
+    InPodError,
     Observation,
     PermissionMissingError,
     RefusedError,
     UnsupportedError,
 )
+from trafficd_agent.states import can_be_desired, fill, lasting, replay
 from trafficd_topology.diff import (
     Change,
     Disruption,
-    Element,
     FieldDifference,
     Op,
     State,
-    blind,
     describe,
     diff,
     disruption,
     ordered,
     sentences,
-    state,
+    step_of,
     words,
 )
-from trafficd_topology.qos.kinds import KINDS, OBSERVED_ONLY
 
 
 class Purpose(StrEnum):
@@ -148,6 +148,7 @@ REASONS: tuple[tuple[type[DriverError], str], ...] = (
     (ForeignError, "ForeignConfiguration"),
     (PermissionMissingError, "PermissionMissing"),
     (BusyError, "Busy"),
+    (InPodError, "InPod"),
     (GoneError, "Gone"),
     (DriverFaultError, "DriverFault"),
 )
@@ -199,41 +200,6 @@ def _write(driver: Driver, scope: str, plan: tuple[Change, ...], stopped: Callab
     except DriverError as e:
         out.error = e
     return out
-
-
-def fill(observed: State, believed: State, unreadable: frozenset[str]) -> State:
-    """``observed`` with everything that read-back cannot see taken from ``believed``."""
-    known = {e.name: e.value for e in believed}
-
-    def seen(e: Element) -> Element:
-        value = known.get(e.name)
-        return (
-            replace(e, value=blind(e.value, e.kind, unreadable, value)) if type(value) is type(e.value) else e
-        )
-
-    hidden = [e for e in believed if e.kind in unreadable]
-    return state([seen(e) for e in observed if e.kind not in unreadable] + hidden)
-
-
-def replay(before: State, changes: tuple[Change, ...]) -> State:
-    """What a device holds after these changes, if it did as told."""
-    held = {e.name: e for e in before}
-    for c in changes:
-        if c.op is Op.REMOVE:
-            held.pop(c.name, None)
-        else:
-            held[c.name] = Element(c.kind, c.key, c.new)
-    return state(held.values())
-
-
-def can_be_desired(kind: str) -> bool:
-    """False for kinds that a device may hold and a driver only ever removes."""
-    return kind in KINDS and KINDS[kind][1] != OBSERVED_ONLY
-
-
-def lasting(elements: State) -> State:
-    """What can also be put back."""
-    return tuple(e for e in elements if can_be_desired(e.kind))
 
 
 def never() -> bool:
@@ -301,7 +267,7 @@ class _Run:
             return self._settled(self._outcome(seen, Result.IN_SYNC, "InSync"), have)
         found = drift if order.purpose is Purpose.VERIFY else ()
         if refusal := self._refusal(seen, plan, can):
-            return replace(refusal, drift=found)
+            return replace(self._hitless_part(refusal, seen, have, plan), drift=found)
         before = lasting(have) if order.restore_to is None else order.restore_to
         try:
             self.journal.begin(before, order.desired)
@@ -323,6 +289,21 @@ class _Run:
         )
         steps = sentences(plan, self.driver.steps)
         return replace(self._outcome(seen, result, reason, text), waiting_for=cost, waiting_steps=steps)
+
+    def _hitless_part(
+        self, refusal: Outcome, seen: Observation, have: State, plan: tuple[Change, ...]
+    ) -> Outcome:
+        """Of a drift whose repair would disrupt traffic, repair at once what comes before the first such step."""
+        steps = self.driver.steps
+        part = tuple(takewhile(lambda c: step_of(c, steps).disruption is Disruption.HITLESS, plan))
+        if refusal.result is not Result.DRIFTED or not part:
+            return refusal
+        order = replace(self.order, desired=replay(have, part), leave=Disruption.HITLESS)
+        done = _Run(self.driver, order, self.journal, self.stopped).judge(seen, Capability(supported=True))
+        if done.result is not Result.REPAIRED:
+            return done
+        left = describe(diff(self.order.desired, order.desired, seen.unreadable))
+        return replace(refusal, changes=done.changes, differences=left, touched=True)
 
     def _settled(self, outcome: Outcome, have: State) -> Outcome:
         """Close a journal that an interrupted run left open: the device turned out to be as desired."""

@@ -70,7 +70,9 @@ class Config:
     deadline_s: float = 10.0
     telemetry_ms: int = 1000
     drain_hook: tuple[str, ...] = ()
-    rules: tuple[DriverRule, ...] = (DriverRule(ScopeKind.PORT, "*", "tc", None, "ports[0]"),)
+    rules: tuple[DriverRule, ...] = tuple(
+        DriverRule(ScopeKind.PORT, "*", driver, None, f"ports[{i}]") for i, driver in enumerate(("dcb", "tc"))
+    )
 
 
 def default_config() -> Config:

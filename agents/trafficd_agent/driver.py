@@ -44,6 +44,10 @@ class GoneError(DriverError):
     """The device is no longer there (unplugged, moved to another network namespace, renamed)."""
 
 
+class InPodError(GoneError):
+    """The device was given to a pod's network namespace and is served there by nobody: no drift, and nothing to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capability:
     """Whether this driver can serve a scope; ``reason`` says why not.

@@ -272,7 +272,7 @@ def _counted(s: ScopeState, run: Running, o: Outcome, now: Now) -> ScopeState:
     after = replace(after, drifts=s.drifts + fresh, drifting=not repaired)
     if fresh:
         after = replace(after, cause=cause_of(o, s.identity, s.hint))
-    if repaired:
+    if repaired or (o.result is Result.DRIFTED and o.changes):
         after = replace(after, repairs=s.repairs + 1, repaired_at=(*recent(s, now), now.seconds))
     return after
 

@@ -13,9 +13,21 @@ from typing import Protocol
 
 import pytest
 
-from trafficd_agent.apply import Order, Outcome, Purpose, Result, fill, reconcile
+from trafficd_agent.apply import Order, Outcome, Purpose, Result, reconcile
 from trafficd_agent.driver import Driver, DriverError, GoneError, Observation, RefusedError
-from trafficd_topology.diff import Change, Element, Op, State, describe, diff, digest, ordered, render
+from trafficd_agent.states import fill
+from trafficd_topology.diff import (
+    Change,
+    Disruption,
+    Element,
+    Op,
+    State,
+    describe,
+    diff,
+    digest,
+    ordered,
+    render,
+)
 from trafficd_topology.qos.kinds import KINDS
 
 
@@ -91,7 +103,8 @@ def reach(bench: Bench, desired: State) -> tuple[Change, ...]:
 
 
 def run(bench: Bench, purpose: Purpose, desired: State, notes: Notes) -> Outcome:
-    order = Order(bench.scope, desired, purpose, believed=desired if purpose is Purpose.VERIFY else None)
+    believed = desired if purpose is Purpose.VERIFY else None
+    order = Order(bench.scope, desired, purpose, believed=believed, leave=Disruption.FABRIC_FLAP)
     return reconcile(bench.driver, order, notes)
 
 

@@ -126,8 +126,8 @@ def _tool(name: str, package: str) -> str:
     return found
 
 
-def _run(*command: str, **more: object) -> None:
-    done = subprocess.run(command, capture_output=True, timeout=120, **more)  # type: ignore[call-overload]
+def _run(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, timeout=120)
     if done.returncode:
         said = (done.stderr or done.stdout)[-2000:]
         raise GuestError(f"{' '.join(command)} failed: {said!r}")
@@ -148,7 +148,10 @@ def module(found: Kernel) -> Path:
 
 def _first_files(found: Kernel) -> Path:
     """The archive that the kernel starts from; built once."""
-    made = found.cache / f"initrd-{_digest(INIT.encode(), found.version.encode(), ' '.join(FIRST_MODULES).encode())}"
+    made = (
+        found.cache
+        / f"initrd-{_digest(INIT.encode(), found.version.encode(), ' '.join(FIRST_MODULES).encode())}"
+    )
     with _alone(found.cache):
         if not made.exists():
             _pack(found, made)
@@ -177,10 +180,21 @@ def _pack(found: Kernel, made: Path) -> None:
 
 
 def _command(found: Kernel, shared: Path) -> list[str]:
-    arguments = f"console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog no_timer_check tsc=reliable random.trust_cpu=on"
+    arguments = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog no_timer_check tsc=reliable"
     return [
         _tool("qemu-system-x86_64", "qemu-system-x86"),
-        *("-accel", "tcg,thread=multi,tb-size=512", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", str(MEGABYTES)),
+        *(
+            "-accel",
+            "tcg,thread=multi,tb-size=512",
+            "-machine",
+            "q35",
+            "-cpu",
+            "max",
+            "-smp",
+            "2",
+            "-m",
+            str(MEGABYTES),
+        ),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(found.image), "-initrd", str(_first_files(found)), "-append", arguments),
         *("-serial", f"file:{shared / 'console'}"),
@@ -201,11 +215,16 @@ def run(script: str, shared: Path, deadline_s: float = 300.0) -> Finished:
     (shared / "init").write_text(f"modules={found.modules}\n{SECOND_INIT}")
     (shared / "job").write_text(f"insmod {dcb}\nexport TRAFFICD={ROOT}\ncd {ROOT}\n{script}\n")
     log = (shared / "qemu").open("wb")
-    with log, subprocess.Popen(_command(found, shared), stdin=subprocess.DEVNULL, stdout=log, stderr=log) as vm:
+    with (
+        log,
+        subprocess.Popen(_command(found, shared), stdin=subprocess.DEVNULL, stdout=log, stderr=log) as vm,
+    ):
         try:
             vm.wait(deadline_s)
         except subprocess.TimeoutExpired:
-            raise GuestError(f"the guest did not end within {deadline_s:g} s; {_last_words(shared)}") from None
+            raise GuestError(
+                f"the guest did not end within {deadline_s:g} s; {_last_words(shared)}"
+            ) from None
         finally:
             vm.kill()
     if not (shared / "status").exists():
@@ -214,7 +233,11 @@ def run(script: str, shared: Path, deadline_s: float = 300.0) -> Finished:
 
 
 def _last_words(shared: Path) -> str:
-    texts = [(shared / name).read_text(errors="replace") for name in ("qemu", "console", "output") if (shared / name).exists()]
+    texts = [
+        (shared / name).read_text(errors="replace")
+        for name in ("qemu", "console", "output")
+        if (shared / name).exists()
+    ]
     return f"it said last: {' | '.join(t[-1500:] for t in texts)!r}"
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from trafficd_agent.driver import Driver
+from trafficd_agent.drivers.dcb import DcbDriver, DcbOptions
 from trafficd_agent.drivers.fake import FakeDriver, FakeOptions
 from trafficd_agent.drivers.opensm import OpensmDriver, OpensmOptions
 from trafficd_agent.drivers.tc import TcDriver, TcOptions
@@ -21,6 +22,7 @@ from trafficd_topology.parsers.tree import Mapping
 DRIVERS: dict[str, tuple[type[Any], Callable[[Any, OwnPorts], Driver]]] = {
     # name -> (options, constructor)
     "tc": (TcOptions, TcDriver),
+    "dcb": (DcbOptions, DcbDriver),
     "opensm": (OpensmOptions, lambda options, _: OpensmDriver(options)),
     "fake": (FakeOptions, lambda options, _: FakeDriver(options)),
 }

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
@@ -27,6 +29,7 @@ from pyroute2.netlink import (
 from trafficd_agent.netlink.messages import opened
 
 INTERRUPTED_TRIES = 5
+REQUESTS_KEPT = 4096
 ANSWER_SECONDS = 5.0
 """The kernel answers within the send call; what takes this long is a kernel in trouble."""
 
@@ -41,13 +44,24 @@ class KernelError(Exception):
 
 
 class OwnPorts:
-    """Port ids of our own sockets, so that notifications of our own changes are told from others'."""
+    """Port ids of our own sockets, so that notifications of our own changes are told from others'.
+
+    Notifications of DCB name no port id, but the number of the request they come of (net/dcb/dcbnl.c): the last ones
+    that we sent are kept too. Ours begin anywhere, so that they do not meet those of tools that count from 1.
+    """
 
     def __init__(self) -> None:
         self._ids: set[int] = set()
+        self._requests: deque[int] = deque(maxlen=REQUESTS_KEPT)
 
     def add(self, port_id: int) -> None:
         self._ids.add(port_id)
+
+    def sent(self, number: int) -> None:
+        self._requests.append(number)
+
+    def asked(self, number: int) -> bool:
+        return number in self._requests
 
     def __contains__(self, port_id: int) -> bool:
         return port_id in self._ids
@@ -64,7 +78,7 @@ class Channel:
         self._own = own if own is not None else OwnPorts()
         self._lock = threading.Lock()
         self._socket: IPRSocket | None = None
-        self._sequence = 0
+        self._sequence = random.getrandbits(31)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +126,7 @@ class Channel:
         for request in requests:
             self._sequence = self._sequence % 0x7FFFFFFF + 1
             numbers.add(self._sequence)
+            self._own.sent(self._sequence)
             header = request["header"]
             header["sequence_number"] = self._sequence
             header["flags"] = header.get("flags", 0) | NLM_F_REQUEST | flags

@@ -23,6 +23,8 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 from pyroute2.netlink.rtnl.tcmsg import cls_u32, sched_htb, tcmsg
 from pyroute2.netlink.rtnl.tcmsg.common import stats2
 
+from trafficd_agent.netlink import dcbmsg
+
 
 def _table(known: type[nlmsg], *more: str, **kinds: str) -> tuple[tuple[str, str], ...]:
     """The attributes of a class of pyroute2 and those it lacks; what has no kind here is left undecoded."""
@@ -109,6 +111,7 @@ class Marshal(MarshalRtnl):  # type: ignore[misc]
         **MarshalRtnl.msg_map,
         **{number: TcMessage for number, kind in MarshalRtnl.msg_map.items() if kind is tcmsg},
         **dict.fromkeys((NLMSG_ERROR, NLMSG_DONE), nlmsgerr),
+        **dcbmsg.MESSAGES,
     }
 
     def get_parser(self, key: int, *_: int) -> Callable[[bytes, int, int], nlmsg]:

@@ -20,6 +20,7 @@
 #include <linux/ipv6.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
+#include <linux/platform_device.h>
 #include <linux/rtnetlink.h>
 #include <linux/version.h>
 #include <net/dcbnl.h>
@@ -61,6 +62,8 @@ struct port {
 	atomic_t flaps, trusts;
 	unsigned int flap_ms;
 	struct delayed_work up, peer, vanish;
+	struct platform_device *hardware;
+	bool mlx5;
 	u64 sent[PRIORITIES], frames[PRIORITIES];
 };
 
@@ -232,7 +235,8 @@ static int set_pfc(struct net_device *dev, struct ieee_pfc *pfc)
 	if (carried_out(m)) {
 		p->pfc.pfc_en = pfc->pfc_en;
 		p->pfc.mbc = pfc->mbc;
-		p->pfc.delay = pfc->delay;
+		if (!p->mlx5 || (pfc->delay && pfc->delay < 1000))
+			p->pfc.delay = pfc->delay;
 	} else if (m == HALF) {
 		p->pfc.pfc_en = (pfc->pfc_en & 0x0f) | (before & 0xf0);
 	}
@@ -367,8 +371,10 @@ static u8 set_dcbx(struct net_device *dev, u8 mode)
 
 	if (p->firmware || (mode & DCB_CAP_DCBX_LLD_MANAGED))
 		return 1;
-	if (carried_out(m))
+	if (carried_out(m) && mode)
 		p->dcbx = mode;
+	else if (carried_out(m)) /* back to the firmware */
+		p->dcbx &= ~DCB_CAP_DCBX_HOST;
 	return answer(m) ? 1 : 0;
 }
 
@@ -403,6 +409,8 @@ static bool toggled(struct port *p, const char *word, long n)
 		p->lies = n;
 	else if (!strcmp(word, "coarse")) /* rates are kept in steps of 100 Mbit/s */
 		p->coarse = n;
+	else if (!strcmp(word, "mlx5")) /* say that mlx5_core drives it: a DSCP holds one priority, delay is a length */
+		p->mlx5 = p->one_priority = n;
 	else if (!strcmp(word, "one")) /* a DSCP holds one priority, as mlx5 and most hardware do */
 		p->one_priority = n;
 	else
@@ -576,7 +584,7 @@ static int settings(struct net_device *dev, struct ethtool_link_ksettings *out)
 
 static void driver(struct net_device *dev, struct ethtool_drvinfo *info)
 {
-	strscpy(info->driver, "dcbtest", sizeof(info->driver));
+	strscpy(info->driver, port_of(dev)->mlx5 ? "mlx5_core" : "dcbtest", sizeof(info->driver));
 }
 
 static int rows(struct net_device *dev, int set)
@@ -632,6 +640,15 @@ static void begin(struct port *p)
 	p->peer_pfc.pfc_en = 0x20;
 }
 
+static void release(struct net_device *dev)
+{
+	struct port *p = port_of(dev);
+
+	if (!IS_ERR_OR_NULL(p->hardware))
+		platform_device_unregister(p->hardware);
+	p->hardware = NULL;
+}
+
 static void setup(struct net_device *dev)
 {
 	struct port *p = port_of(dev);
@@ -644,6 +661,7 @@ static void setup(struct net_device *dev)
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	dev->sysfs_groups[0] = &group;
 	dev->needs_free_netdev = true;
+	dev->priv_destructor = release;
 	p->dev = dev;
 	INIT_DELAYED_WORK(&p->up, come_up);
 	INIT_DELAYED_WORK(&p->peer, overwrite);
@@ -651,20 +669,48 @@ static void setup(struct net_device *dev)
 	begin(p);
 }
 
+/* What the device stands on: it stays where it is when the device moves to another network namespace. */
+static struct platform_driver hardware_driver = { .driver = { .name = "dcbtest" } };
+
+static int new_link(struct net *net, struct net_device *dev, struct nlattr *tb[], struct nlattr *data[],
+		    struct netlink_ext_ack *ack)
+{
+	struct port *p = port_of(dev);
+	int err;
+
+	p->hardware = platform_device_register_simple("dcbtest", PLATFORM_DEVID_AUTO, NULL, 0);
+	if (IS_ERR(p->hardware))
+		return PTR_ERR(p->hardware);
+	SET_NETDEV_DEV(dev, &p->hardware->dev);
+	err = register_netdevice(dev);
+	if (err)
+		release(dev);
+	return err;
+}
+
 static struct rtnl_link_ops link_ops = {
 	.kind = "dcbtest",
 	.priv_size = sizeof(struct port),
 	.setup = setup,
+	.newlink = new_link,
 };
 
 static int __init start(void)
 {
-	return rtnl_link_register(&link_ops);
+	int err = platform_driver_register(&hardware_driver);
+
+	if (err)
+		return err;
+	err = rtnl_link_register(&link_ops);
+	if (err)
+		platform_driver_unregister(&hardware_driver);
+	return err;
 }
 
 static void __exit stop(void)
 {
 	rtnl_link_unregister(&link_ops);
+	platform_driver_unregister(&hardware_driver);
 }
 
 module_init(start);

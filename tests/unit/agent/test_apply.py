@@ -9,7 +9,7 @@ from agentlab import EMPTY, PORT, A, B, name_of
 
 from trafficd_agent.apply import Order, Outcome, Purpose, Result, SaveError, reconcile
 from trafficd_agent.drivers.fake import Behaviour, Error, FakeDriver, FakeOptions
-from trafficd_topology.diff import Element, Op, State, render, state
+from trafficd_topology.diff import Element, Op, State, describe, diff, render, state
 from trafficd_topology.qos.ib import IbOption
 from trafficd_topology.qos.tc import TcLeaf, TcOther, TcQdisc
 
@@ -180,7 +180,7 @@ def test_nothing_is_written_when_the_state_found_cannot_be_saved() -> None:
 
 @pytest.mark.parametrize(
     ("purpose", "result"),
-    [(Purpose.APPLY, Result.WAITING), (Purpose.VERIFY, Result.DRIFTED), (Purpose.RETURN, Result.WAITING)],
+    [(Purpose.APPLY, Result.WAITING), (Purpose.RETURN, Result.WAITING)],
 )
 def test_a_step_that_flaps_the_link_waits(purpose: Purpose, result: Result) -> None:
     driver = FakeDriver(FakeOptions(disruptive=("leaf",)))
@@ -188,6 +188,18 @@ def test_a_step_that_flaps_the_link_waits(purpose: Purpose, result: Result) -> N
     outcome, _ = run(driver, A, purpose)
     assert (outcome.result, driver.device.writes(PORT.name)) == (result, 0)
     assert outcome.message == "the change costs a link flap and waits for the operator's leave"
+
+
+def test_drift_is_repaired_up_to_the_first_step_that_flaps_the_link() -> None:
+    driver = FakeDriver(FakeOptions(disruptive=("leaf",)))
+    driver.device.hold(PORT.name, B)
+    outcome, _ = run(driver, A, Purpose.VERIFY)
+    assert (outcome.result, outcome.reason) == (Result.DRIFTED, "RepairNotHitless")
+    assert {c.kind for c in outcome.changes} == {"class"}
+    assert outcome.differences == describe(diff(A, driver.device.holds(PORT.name)))
+    writes = driver.device.writes(PORT.name)
+    again, _ = run(driver, A, Purpose.VERIFY)
+    assert (again.result, again.changes, driver.device.writes(PORT.name)) == (Result.DRIFTED, (), writes)
 
 
 def test_an_element_no_driver_step_knows_is_refused() -> None:

@@ -99,7 +99,7 @@ BAD: telemetry_milliseconds: must be a whole number from 10 to 3600000 (found 0)
 BAD: ports[4]: must be a mapping of names to values (found 5)
 BAD: ports[1].match: is missing
 BAD: nodes: unknown key: did you mean node?
-BAD: ports[0].driver: there is no such driver: choose one of fake, opensm, tc (found tcc)
+BAD: ports[0].driver: there is no such driver: choose one of dcb, fake, opensm, tc (found tcc)
 BAD: ports[2].options.allow_fast: must be true or false (found 3)
 BAD: ports[2].options.take_ovr: unknown key: did you mean take_over?
 BAD: ports[3].driver: this driver serves a fabric, not a port (found opensm)
@@ -195,7 +195,7 @@ def test_inventory_as_a_program_reads_it(tmp_path: Path, capsys: pytest.CaptureF
 def test_default_settings_are_fit_to_run() -> None:
     table, problems = bind(default_config())
     assert problems == ()
-    assert [b.driver.name for b in table.bound] == ["tc"]
+    assert [b.driver.name for b in table.bound] == ["dcb", "tc"]
 
 
 def test_the_fake_driver_is_told_how_to_misbehave() -> None:
