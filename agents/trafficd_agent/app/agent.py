@@ -51,6 +51,9 @@ from trafficd_topology.status import ConditionType, Generation, ScopeStatus
 log = logging.getLogger(__name__)
 FABRIC_DEADLINE_S = 180.0
 """A subnet manager sweeps the whole fabric before a change can be read back."""
+FLAP_DEADLINE_S = 120.0
+"""A change of the PFC set waits until no other link of the node is down, and then for its own to come back; or twice that,
+when it is undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Agent:
         for scope in self.accepted.scopes if self.accepted else ():
             latch = self.files.scope(scope.id).latch()
             generation = self.accepted.generation if self.accepted else Generation()
-            state = resume(scope, generation, latch, self._limits(scope.id), now)
+            state = resume(scope, generation, latch, self._limits(scope), now)
             state = self._tried(state, now)
             self.states[scope.id] = paused(state, self.pauses.why)
         if self.accepted is not None:
@@ -129,13 +132,15 @@ class Agent:
             if scope not in self.states:
                 files = self.files.scope(scope)
                 wanted = DesiredScope(scope, found.driver if (found := files.as_found()) else "")
-                left = leave(wanted, generation, files.latch(), self._limits(scope), now)
+                left = leave(wanted, generation, files.latch(), self._limits(wanted), now)
                 self.states[scope] = paused(left, self.pauses.why)
 
-    def _limits(self, scope: ScopeId) -> Limits:
-        if scope.kind is ScopeKind.PORT:
-            return self.limits
-        return replace(self.limits, deadline_s=max(self.limits.deadline_s, FABRIC_DEADLINE_S))
+    def _limits(self, scope: DesiredScope) -> Limits:
+        if scope.id.kind is not ScopeKind.PORT:
+            return replace(self.limits, deadline_s=max(self.limits.deadline_s, FABRIC_DEADLINE_S))
+        if any(e.kind == "pfc" for e in scope.elements):
+            return replace(self.limits, deadline_s=max(self.limits.deadline_s, FLAP_DEADLINE_S))
+        return self.limits
 
     def _now(self) -> Now:
         return Now(time.monotonic(), time.time_ns())
@@ -276,8 +281,8 @@ class Agent:
                 self._workers.pop(gone).end()
         wanted = {s.id: s for s in desired.scopes}
         for scope in wanted.values():
-            fresh = paused(ScopeState(scope, self._limits(scope.id)), self.pauses.why)
-            self.states.setdefault(scope.id, fresh)
+            fresh = paused(ScopeState(scope), self.pauses.why)
+            self.states[scope.id] = replace(self.states.get(scope.id, fresh), limits=self._limits(scope))
         self._take_leave(desired.generation, self._now())
         for scope_id in tuple(self.states):
             self.post(scope_id, Told(wanted.get(scope_id), desired.generation, desired.revert_in_s))

@@ -1,9 +1,9 @@
-"""Notifications of queues and links: who changed what, as soon as the kernel says so.
+"""Notifications of queues, links and DCB settings: who changed what, as soon as the kernel says so.
 
 ``TcWatch`` has a file descriptor and a read that never blocks, so that an event loop can wait for it
 (``loop.add_reader(watch.fileno(), ...)``). The header of a notification carries the netlink port id of the
 socket that asked for the change (net/sched/sch_api.c hands it through), 0 when the kernel itself acted. tc(8) and
-most tools have their process id there.
+most tools have their process id there. Those of DCB carry 0 whoever asked, and the number of the request (net/dcb/dcbnl.c).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 from pyroute2.netlink import nlmsg
@@ -22,17 +23,21 @@ from pyroute2.netlink.rtnl import (
     RTM_DELQDISC,
     RTM_DELTCLASS,
     RTM_DELTFILTER,
+    RTM_GETDCB,
     RTM_NEWLINK,
     RTM_NEWQDISC,
     RTM_NEWTCLASS,
     RTM_NEWTFILTER,
+    RTM_SETDCB,
     RTMGRP_LINK,
     RTMGRP_TC,
 )
 
 from trafficd_agent.netlink import link
 from trafficd_agent.netlink.channel import OwnPorts
+from trafficd_agent.netlink.dcbmsg import RTMGRP_DCB
 from trafficd_agent.netlink.messages import opened
+from trafficd_agent.netlink.rivals import lldpad_runs
 
 SO_RCVBUFFORCE = 33
 BUFFER_BYTES = 1 << 20
@@ -45,6 +50,7 @@ class What(StrEnum):
     CLASS = "class"
     FILTER = "filter"
     LINK = "link"
+    DCB = "dcb"
     RESYNC = "resync"
 
 
@@ -69,6 +75,8 @@ KINDS: dict[int, tuple[What, bool]] = {
     RTM_DELTFILTER: (What.FILTER, True),
     RTM_NEWLINK: (What.LINK, False),
     RTM_DELLINK: (What.LINK, True),
+    RTM_SETDCB: (What.DCB, False),
+    RTM_GETDCB: (What.DCB, False),
 }
 
 
@@ -81,7 +89,7 @@ class TcWatch:
     def __init__(self, own: OwnPorts) -> None:
         self._own = own
         self._names: dict[int, str] = {}
-        self._socket = opened(RTMGRP_TC | RTMGRP_LINK)
+        self._socket = opened(RTMGRP_TC | RTMGRP_LINK | RTMGRP_DCB)
         self._socket.socket.settimeout(0)
         # More room for bursts than pyroute2 may ask for; forcing it beyond the host's limit takes CAP_NET_ADMIN.
         with contextlib.suppress(PermissionError):
@@ -115,7 +123,11 @@ class TcWatch:
             events += [self._event(m) for m in found if m["header"]["type"] in KINDS]
 
     def _event(self, m: nlmsg) -> Event:
-        (what, removed), index = KINDS[m["header"]["type"]], m["index"]
+        what, removed = KINDS[m["header"]["type"]]
+        if what is What.DCB:
+            ours = self._own.asked(m["header"]["sequence_number"])
+            return Event(what, port=_served_as(m.get_attr("DCB_ATTR_IFNAME") or ""), ours=ours)
+        index = m["index"]
         if what is What.LINK:
             self._names[index] = link.decode(m).name
         name = self._name(index)
@@ -133,12 +145,23 @@ class TcWatch:
         return self._names[index]
 
 
+def _served_as(name: str) -> str:
+    """A member of a bond is a part of the bond's scope."""
+    try:
+        return Path(f"/sys/class/net/{name}/master").readlink().name
+    except OSError:
+        return name
+
+
 def hint(events: Iterable[Event]) -> str:
     """What the events of one port say about who changed it, for a person; empty when they say nothing.
 
-    A change of queues explains more than one of the link; the kernel itself acts when a driver is reset.
+    A change of queues explains more than one of the link; the kernel itself acts when a driver is reset. A change of DCB
+    names nobody: lldpad is named where it runs.
     """
     others = [e for e in events if not e.ours]
+    if any(e.what is What.DCB for e in others):
+        return "by lldpad, which runs here" if lldpad_runs() else "by another program or the NIC's firmware"
     queues = [e for e in others if e.what in (What.QDISC, What.CLASS, What.FILTER)]
     for event in (*queues, *others):
         if event.sender:
