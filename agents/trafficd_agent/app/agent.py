@@ -52,8 +52,7 @@ log = logging.getLogger(__name__)
 FABRIC_DEADLINE_S = 180.0
 """A subnet manager sweeps the whole fabric before a change can be read back."""
 FLAP_DEADLINE_S = 120.0
-"""A change of the PFC set waits until no other link of the node is down, and then for its own to come back; or twice that,
-when it is undone."""
+"""A change of the PFC set waits for other links of the node, then for its own; twice when it is undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,9 @@ class Agent:
                 self.states[scope] = paused(left, self.pauses.why)
 
     def _limits(self, scope: DesiredScope) -> Limits:
-        if scope.id.kind is not ScopeKind.PORT:
-            return replace(self.limits, deadline_s=max(self.limits.deadline_s, FABRIC_DEADLINE_S))
-        if any(e.kind == "pfc" for e in scope.elements):
-            return replace(self.limits, deadline_s=max(self.limits.deadline_s, FLAP_DEADLINE_S))
-        return self.limits
+        least = FLAP_DEADLINE_S if any(e.kind == "pfc" for e in scope.elements) else 0.0
+        least = least if scope.id.kind is ScopeKind.PORT else FABRIC_DEADLINE_S
+        return replace(self.limits, deadline_s=max(self.limits.deadline_s, least))
 
     def _now(self) -> Now:
         return Now(time.monotonic(), time.time_ns())

@@ -28,7 +28,7 @@ from trafficd_agent.drivers.whereabouts import Whereabouts
 from trafficd_agent.netlink import dcb, link
 from trafficd_agent.netlink.channel import Channel, KernelError, OwnPorts
 from trafficd_agent.netlink.rivals import lldpad_runs
-from trafficd_topology.diff import Change, Op
+from trafficd_topology.diff import Change, Op, Steps
 from trafficd_topology.model import ScopeKind
 from trafficd_topology.qos.dcb import DcbFeatures
 from trafficd_topology.qos.steps import DCB_STEPS
@@ -69,7 +69,7 @@ class DcbDriver:
 
     name = "dcb"
     scope_kind = ScopeKind.PORT
-    steps = DCB_STEPS
+    steps: Steps = DCB_STEPS
 
     def __init__(self, options: DcbOptions = DcbOptions(), own: OwnPorts | None = None) -> None:
         self.options = options
