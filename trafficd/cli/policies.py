@@ -14,7 +14,9 @@ def policy_text(policy: policy_pb2.CompiledPolicy) -> str:
     """Everything of one policy, as tables."""
     owner = f", owned by {'the API' if policy.owner == 'api' else 'a file'}" if policy.owner else ""
     head = f"policy {policy.name}: {word(qos_pb2.Mode.Name(policy.mode))}{owner}, {len(policy.ports)} ports selected"
-    return "\n\n".join([head, _lanes(policy), *_roce(policy), *_cases(policy), _markings(policy)])
+    return "\n\n".join(
+        [head, _lanes(policy), *_roce(policy), *_cases(policy), *_waits(policy), _markings(policy)]
+    )
 
 
 def _lanes(policy: policy_pb2.CompiledPolicy) -> str:
@@ -68,6 +70,33 @@ def _shares(policy: policy_pb2.CompiledPolicy, cases: Iterable[qos_pb2.Contentio
         got = {s.lane: percent(s.ratio) for s in case.shares}
         rows.append(("+".join(case.backlogged), *(got.get(n, "") for n in names)))
     return table(("BACKLOGGED", *names), rows)
+
+
+def _waits(policy: policy_pb2.CompiledPolicy) -> Iterator[str]:
+    """How long the first packet of a lane may wait, beside how long it lives."""
+    for found in policy.subnets:
+        rows = [
+            (
+                w.lane,
+                f"{w.bytes / 2**20:.3g} MiB" if w.HasField("bytes") else "without end",
+                _time(w.seconds) if w.HasField("seconds") else "without end",
+            )
+            for w in found.waits
+        ]
+        where = f"subnet {found.subnet}" if found.subnet else "InfiniBand"
+        life = _time(found.queue_lifetime_seconds) if found.HasField("queue_lifetime_seconds") else "none"
+        yield (
+            f"longest wait at a port of {where} while all other lanes are busy ({found.rate_bps / 1e9:g} Gb/s, packets of "
+            f"{found.packet_bytes} bytes; RC retry time-out {_time(found.rc_timeout_seconds)}, head-of-queue lifetime {life})\n"
+            + table(("LANE", "BYTES BEFORE IT", "TIME"), rows)
+        )
+
+
+def _time(seconds: float) -> str:
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds * 1e9:.3g} ns"
 
 
 def _markings(policy: policy_pb2.CompiledPolicy) -> str:

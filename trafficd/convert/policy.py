@@ -8,7 +8,7 @@ from trafficd.api.v1 import policy_pb2, qos_pb2
 from trafficd.convert.agents import scope_status_message
 from trafficd.convert.operation import pause_state, rollout_message
 from trafficd.convert.words import condition_message, generation_message, number, problem_message
-from trafficd.core.compiled import CompiledPolicy, GuaranteedLane, LayerCase, compiled
+from trafficd.core.compiled import CompiledPolicy, GuaranteedLane, LayerCase, SubnetLanes, compiled
 from trafficd.core.overview import overview
 from trafficd.core.state import ControlState, NodeState
 from trafficd_topology.model import Problem
@@ -28,6 +28,21 @@ def compiled_message(policy: CompiledPolicy) -> policy_pb2.CompiledPolicy:
         ports=policy.ports,
         roce=[_roce(x) for x in policy.roce],
         switch_digest=policy.switch_digest,
+        subnets=[_subnet(x) for x in policy.subnets],
+    )
+
+
+def _subnet(x: SubnetLanes) -> policy_pb2.SubnetLanes:
+    return policy_pb2.SubnetLanes(
+        subnet=x.subnet,
+        rate_bps=x.rate_bps,
+        packet_bytes=x.packet_bytes,
+        waits=[
+            policy_pb2.LaneWait(lane=w.lane, bytes=w.wait_bytes, seconds=w.seconds(x.rate_bps))
+            for w in x.waits
+        ],
+        rc_timeout_seconds=x.patience.rc_timeout_s,
+        queue_lifetime_seconds=x.patience.queue_lifetime_s,
     )
 
 

@@ -8,9 +8,11 @@ from enum import StrEnum
 
 from trafficd.core.plan import Plan
 from trafficd.core.state import ControlState
+from trafficd.core.subnets import tables_for
 from trafficd_topology.model import LinkLayer
 from trafficd_topology.qos.ets_shares import compile_ets_shares
-from trafficd_topology.qos.fit import derive_tables
+from trafficd_topology.qos.ib_ports import UNKNOWN, Patience, SubnetPorts, patience, waits
+from trafficd_topology.qos.ib_wait import LaneWait
 from trafficd_topology.qos.lanes import Lane, Mode
 from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.render import ClassMarking, markings
@@ -43,6 +45,19 @@ class LayerCase:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetLanes:
+    """The longest waits at an InfiniBand port of ``rate_bps`` with packets of ``packet_bytes``, and how long packets
+    live. ``subnet`` is empty where no agent has offered one: the values are then the usual ones.
+    """
+
+    subnet: str
+    rate_bps: int
+    packet_bytes: int
+    waits: tuple[LaneWait, ...]
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledPolicy:
     """``owner`` is file, api, or empty for a policy that is only being checked. ``ports`` are node/port. ``roce``: empty
     where the policy says nothing of RoCE.
@@ -57,6 +72,7 @@ class CompiledPolicy:
     markings: tuple[ClassMarking, ...]
     ports: tuple[str, ...] = ()
     roce: tuple[RoceLane, ...] = ()
+    subnets: tuple[SubnetLanes, ...] = ()
 
     @property
     def switch_digest(self) -> str:
@@ -72,7 +88,7 @@ def _ports(policy: str, plan: Plan | None) -> tuple[str, ...]:
 def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) -> CompiledPolicy:
     """Everything a person wants to know of a policy; the ports are those of the plan."""
     ratios = guarantees(policy.lanes.lanes)
-    tables = policy.infiniband or derive_tables(policy.lanes)
+    tables = tables_for(policy)
     roce = arrange(policy.lanes, policy.roce) if policy.roce else ()
     ethernet, infiniband = LinkLayer.ETHERNET, LinkLayer.INFINIBAND
     cases = [
@@ -90,7 +106,17 @@ def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) ->
         tuple(m for layer in LinkLayer for m in markings(policy.lanes, layer)),
         _ports(policy.name, plan),
         roce,
+        (_usual(policy),),
     )
+
+
+USUAL_RATE_BPS = 400_000_000_000
+
+
+def _usual(policy: Policy, ports: SubnetPorts = UNKNOWN) -> SubnetLanes:
+    found = waits(policy.lanes, tables_for(policy, ports), policy.subnet, ports)
+    rate = ports.rate_bps or USUAL_RATE_BPS
+    return SubnetLanes("", rate, ports.packet_bytes, found, patience(policy.subnet, ports))
 
 
 def compiled(state: ControlState) -> tuple[CompiledPolicy, ...]:

@@ -93,7 +93,7 @@ def forecast(state: ControlState, policy: PolicyOffered | None, fabric: FabricOf
         settings = policy.policies.rollout if policy.policies else None
     else:
         new = plan_of(state_then, state_then.policies)
-        problems = new.problems if new else ()
+        problems = new.problems_beside(state.plan) if new else ()
     if problems or new is None:
         return Forecast(problems, notes=() if problems else ("there is no fabric or no policy to plan from",))
     rollout = begun(state, state_then, settings, new) if settings else None

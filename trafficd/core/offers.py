@@ -63,8 +63,8 @@ def adopt(before: ControlState, change: Change, now: float) -> Step:
     """
     after, accepted = replace(change.state, leave=None), change.accepted
     made = make_plan(after)
-    if made is not None and made.problems:
-        return decline(before, Declined(accepted.what, accepted.source, made.problems))
+    if made is not None and (problems := made.problems_beside(before.plan)):
+        return decline(before, Declined(accepted.what, accepted.source, problems))
     state, effects = commit(_taken(replace(after, plan=made), accepted.source), now)
     state = replace(
         state,
@@ -153,7 +153,7 @@ def preview(state: ControlState, event: PolicyOffered) -> Preview:
         return Preview(declined.problems)
     after = _offered(state, event)
     made = plan_of(after, after.policies)
-    return Preview(() if made is None else made.problems, made)
+    return Preview(() if made is None else made.problems_beside(state.plan), made)
 
 
 def _judge_policy(state: ControlState, event: PolicyOffered) -> Declined | None:

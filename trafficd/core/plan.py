@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from types import MappingProxyType
 
 from trafficd.core.agreement import Neighbours, disagreement, neighbours
 from trafficd.core.place import Placement, place
 from trafficd.core.ports import Render, Wire, chosen, is_dcb, notes_of, renderer
+from trafficd.core.subnets import make_subnet
 from trafficd.core.targets import Claim, Target, claims, least, selected, targets
 from trafficd_topology.diff import State
 from trafficd_topology.model import (
@@ -26,11 +27,9 @@ from trafficd_topology.model import (
     Problem,
     ScopeKind,
 )
-from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy
-from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS, render_ib
-from trafficd_topology.qos.shares import all_busy
+from trafficd_topology.qos.render import CONTROL_PORTS, MIN_PORT_RATE_BPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,9 @@ class ScopePlan:
     notes: tuple[str, ...] = ()
     rate_bps: int | None = None
     nic_kind: NicKind | None = None
+    unfit: tuple[Problem, ...] = ()
+    """Why a subnet cannot hold its policy: it is then observed, whatever the policy says (``wanted``)."""
+    wanted: Mode = Mode.OBSERVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,15 @@ class Plan:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Why this plan must not replace one that holds: its conflicts."""
-        return tuple(Problem(c.scope, "", c.reason) for c in self.conflicts)
+        """Why this plan must not replace one that holds: its conflicts, and policies that a subnet cannot hold."""
+        conflicts = (Problem(c.scope, "", c.reason) for c in self.conflicts)
+        unfit = (p for s in self.scopes if s.wanted is Mode.ENFORCE for p in s.unfit)
+        return tuple(dict.fromkeys((*conflicts, *unfit)))
+
+    def problems_beside(self, held: Plan | None) -> tuple[Problem, ...]:
+        """Those that the plan that holds has not: what stood before is not the fault of what is offered."""
+        before = {p for s in held.scopes for p in s.unfit} if held else set()
+        return tuple(p for p in self.problems if p not in before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,7 @@ class _Known:
     placement: Placement
     writers: Mapping[str, str]
     near: Neighbours
+    among: tuple[Target, ...]
 
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -160,7 +170,7 @@ def plan(
     nodes = {i.node: i for i in inventories}
     here = {*nodes, *(h.name for h in fabric.hosts), *(s.name for s in fabric.switches)}
     held = {s: n for s, n in writers.items() if n in here}
-    known = _Known(nodes, placement, held, neighbours(fabric))
+    known = _Known(nodes, placement, held, neighbours(fabric), among)
     every = claims(policies, among)
     # Thousands of ports share a few rates and policies: each pair is rendered once.
     render = cache(renderer(options.control_ports))
@@ -173,6 +183,7 @@ def plan(
         *_absent(every, known),
         *(o for o in outcomes if isinstance(o, str) and o),
         *notes_of((str(s.ports[0]), note) for s in scopes for note in s.notes),
+        *(_only_observed(p) for s in scopes for p in s.unfit),
         *_fabric_notes(scopes, among),
         *_standby_notes(scopes, known),
     ]
@@ -237,13 +248,6 @@ def _nic_kind(target: Target) -> NicKind | None:
     return target.nic.kind if target.nic is not None and not target.switch else None
 
 
-@lru_cache(maxsize=64)
-def _guaranteed(policy: Policy) -> tuple[float, ...]:
-    """What the arbitration tables of a subnet come to."""
-    busy = all_busy(policy.lanes, policy.infiniband or derive_tables(policy.lanes))
-    return tuple(busy.ratio(lane.name) for lane in policy.lanes.lanes)
-
-
 def _choose(preferred: Iterable[str], offers: Iterable[DriverOffer]) -> str | None:
     supported = {o.driver for o in offers if o.supported}
     return next((name for name in preferred if name in supported), None)
@@ -278,11 +282,13 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
             f" stays in force; to let {able[0][0]} take over, take {holder} out of the fabric file"
         )
     node, name, driver = next((a for a in able if a[0] == holder), able[0])
-    elements = render_ib(policy.lanes, policy.infiniband)
+    fabric = next(f for f in known.nodes[node].fabrics if f.name == name)
+    made = make_subnet(policy, fabric, (t for t in known.among if _in_subnet(t, claim.name)))
+    mode = Mode.OBSERVE if made.problems else policy.mode
     ports = tuple(t.port for t in claim.targets)
     return ScopePlan(
-        node, claim.kind, name, driver, policy.mode, policy.name, elements, policy.lanes, ports,
-        _guaranteed(policy),
+        node, claim.kind, name, driver, mode, policy.name, made.elements, policy.lanes, ports,
+        made.guaranteed, unfit=made.problems, wanted=policy.mode,
     )  # fmt: skip
 
 
@@ -301,6 +307,14 @@ def _members(first: ScopePlan, known: _Known) -> Iterable[ScopePlan]:
         if f.name == first.name and any(o.driver == first.driver for o in f.offers)
     )
     return tuple(replace(first, node=node) for node in others if node != first.node)
+
+
+def _in_subnet(target: Target, name: str) -> bool:
+    return target.link_layer is LinkLayer.INFINIBAND and target.subnet == name
+
+
+def _only_observed(problem: Problem) -> str:
+    return f"{problem}; until then this subnet is only observed"
 
 
 def _standby_notes(scopes: Iterable[ScopePlan], known: _Known) -> Iterable[str]:

@@ -17,6 +17,8 @@ from trafficd_topology.diff import State
 from trafficd_topology.model import (
     DriverOffer,
     FabricInventory,
+    FabricPortType,
+    FabricSetting,
     FabricSpec,
     LinkLayer,
     NodeInventory,
@@ -62,10 +64,17 @@ def written(tree: list[dict[str, Any]]) -> tuple[NodeInventory, ...]:
                 PortInventory(**{"link_layer": LinkLayer.ETHERNET, **p, "offers": offers(p)})
                 for p in node.get("ports", [])
             ),
-            tuple(FabricInventory(**{**f, "offers": offers(f)}) for f in node.get("fabrics", [])),
+            tuple(subnet(f) for f in node.get("fabrics", [])),
         )
         for node in tree
     )
+
+
+def subnet(tree: dict[str, Any]) -> FabricInventory:
+    """``port_types``: [type, ports, vls, operational vls, high entries, low entries, mtu]; ``settings``: name to value."""
+    types = tuple(FabricPortType(*row) for row in tree.get("port_types", []))
+    settings = tuple(FabricSetting(name, str(value)) for name, value in tree.get("settings", {}).items())
+    return FabricInventory(**{**tree, "offers": offers(tree), "port_types": types, "settings": settings})
 
 
 def shown(elements: State) -> list[str]:

@@ -339,5 +339,8 @@ def test_every_case_is_there_once_and_adds_up() -> None:
     names = ("default", "control", "kv", "model")
     assert [c.backlogged for c in cases] == [s for n in (4, 3, 2, 1) for s in combinations(names, n)]
     assert all(sum(s.ratio for s in c.shares) <= 1 + 1e-12 for c in cases)
-    assert PRESETS == ["dualpath", "dualpath-four-lossless", "two-lane-strict", "three-class", "nccl-two-vl"]
+    assert PRESETS == [
+        "dualpath", "dualpath-four-lossless", "dualpath-two-vl", "two-lane-strict", "three-class",
+        "three-class-two-vl", "nccl-two-vl",
+    ]  # fmt: skip
     assert read_preset(Preset.DUALPATH).startswith("# The model's collectives first")

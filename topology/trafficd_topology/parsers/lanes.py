@@ -14,15 +14,6 @@ from typing import Any, Generic, TypeVar
 from trafficd_topology.parsers.presets import PresetTree
 from trafficd_topology.parsers.tree import Mapping
 from trafficd_topology.qos.lanes import MAX_LANES, Lane, LaneUse, Marking, TrafficClass
-from trafficd_topology.qos.vlarb import (
-    MAX_ENTRIES,
-    MAX_WEIGHT,
-    OPERATIONAL_VLS,
-    UNLIMITED,
-    IbTables,
-    VlArb,
-    parse_arb,
-)
 
 T_ = TypeVar("T_")
 NO_ID = -1
@@ -149,50 +140,3 @@ def read_lanes(m: Mapping, preset: PresetTree, origin: str) -> list[Placed[Lane]
 def read_classes(m: Mapping, preset: PresetTree, origin: str) -> list[Placed[TrafficClass]]:
     """The traffic classes of a policy, in order: those of the preset named ``origin`` first."""
     return [Placed(x.path, _class(x)) for x in _items(m, "classes", preset.classes, origin)]
-
-
-def _table(m: Mapping, key: str, max_vls: int) -> VlArb:
-    text = m.text(key, reason="must be VL:weight pairs, such as 0:192,1:64")
-    if text is None:
-        return ()
-    table = parse_arb(text)
-    if table is None:
-        m.problem(key, text, "must be VL:weight pairs, such as 0:192,1:64")
-        return ()
-    if len(table) > MAX_ENTRIES:
-        m.problem(key, len(table), f"has more than {MAX_ENTRIES} entries")
-    for e in table:
-        if e.weight > MAX_WEIGHT:
-            m.problem(key, f"{e.vl}:{e.weight}", f"a weight is at most {MAX_WEIGHT} (units of 64 bytes)")
-        if e.vl >= max_vls:
-            reason = f"with max_vls {max_vls} the VLs are 0 to {max_vls - 1}; a port would take this one for another"
-            m.problem(key, f"{e.vl}:{e.weight}", reason)
-    return table
-
-
-def read_infiniband(m: Mapping, preset: PresetTree, lanes_given: bool) -> Placed[IbTables] | None:
-    """The explicit tables; None when they are to be derived from the lanes.
-
-    A preset's tables belong to its lanes: a policy that changes lanes and gives no tables has them derived.
-    """
-    given = m.mapping("infiniband")
-    if given is None:
-        base = {} if lanes_given else preset.infiniband
-        given = Mapping(base, m.at("infiniband"), m.problems) if base else None
-    elif preset.infiniband:
-        given = Mapping({**preset.infiniband, **m.raw("infiniband")}, given.path, m.problems)
-    return None if given is None else Placed(given.path, _tables(given))
-
-
-def _tables(m: Mapping) -> IbTables:
-    max_vls = m.whole("max_vls", 15, low=1, high=15)
-    if max_vls not in OPERATIONAL_VLS:
-        m.problem("max_vls", max_vls, f"must be one of {', '.join(map(str, OPERATIONAL_VLS))}")
-    tables = IbTables(
-        max_vls,
-        m.whole("high_limit", high=UNLIMITED) or 0,
-        _table(m, "vlarb_high", max_vls),
-        _table(m, "vlarb_low", max_vls),
-    )
-    m.done()
-    return tables

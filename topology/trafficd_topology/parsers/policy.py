@@ -10,12 +10,14 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from trafficd_topology.model import LinkLayer, NicKind, Problem, Role
+from trafficd_topology.parsers.infiniband import judge_infiniband, read_infiniband
 from trafficd_topology.parsers.lane_rules import judge, names
-from trafficd_topology.parsers.lanes import read_classes, read_infiniband, read_lanes, read_ratio, read_words
+from trafficd_topology.parsers.lanes import read_classes, read_lanes, read_ratio, read_words
 from trafficd_topology.parsers.presets import preset_tree
 from trafficd_topology.parsers.roce import judge_roce, read_roce
 from trafficd_topology.parsers.rollout import read_rollout
 from trafficd_topology.parsers.tree import Mapping, load, note
+from trafficd_topology.parsers.unmarked import Unmarked, judge_unmarked_low, unmarked_low
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy, PolicySet, Preset, Selector, TcOptions
 
@@ -73,19 +75,27 @@ def _policy(m: Mapping) -> Policy | None:
     base = preset_tree(preset)
     at_lanes = len(m.problems)
     lanes, classes = read_lanes(m, base, preset), read_classes(m, base, preset)
-    tables, roce = read_infiniband(m, base, m.has("lanes")), read_roce(m, base)
+    ib, roce = read_infiniband(m, base, m.has("lanes")), read_roce(m, base)
+    unmarked = m.choice("unmarked", Unmarked, Unmarked.DEFAULT)
     whole = len(m.problems) == at_lanes
-    for problem in judge(lanes, classes, tables, m.path) if whole else names(lanes, classes, m.path):
+    for problem in judge(lanes, classes, ib.tables, m.path) if whole else names(lanes, classes, m.path):
+        note(m.problems, problem)
+    for problem in judge_infiniband(ib, lanes, classes) if whole else ():
         note(m.problems, problem)
     m.done()
     lane_set = LaneSet(tuple(x.value for x in lanes), tuple(x.value for x in classes))
+    if unmarked is Unmarked.LOW and len(m.problems) == before:
+        for problem in judge_unmarked_low(lane_set, ib.tables.value if ib.tables else None, m.at("unmarked")):
+            note(m.problems, problem)
+        lane_set = unmarked_low(lane_set)
     if roce and len(m.problems) == before:
         for problem in judge_roce(lane_set, roce):
             note(m.problems, problem)
     if len(m.problems) > before:
         return None
     return Policy(
-        name, lane_set, mode, selectors, preset, tc, tables.value if tables else None, roce.value if roce else None
+        name, lane_set, mode, selectors, preset, tc, ib.tables.value if ib.tables else None,
+        roce.value if roce else None, ib.options, unmarked is Unmarked.LOW,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, Role
+from trafficd_topology.qos.ib_options import PLAIN, IbOptions
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.roce import RoceOptions
 from trafficd_topology.qos.vlarb import IbTables
@@ -22,8 +23,10 @@ class Preset(StrEnum):
 
     DUALPATH = "dualpath"
     DUALPATH_FOUR_LOSSLESS = "dualpath-four-lossless"
+    DUALPATH_TWO_VL = "dualpath-two-vl"
     TWO_LANE_STRICT = "two-lane-strict"
     THREE_CLASS = "three-class"
+    THREE_CLASS_TWO_VL = "three-class-two-vl"
     NCCL_TWO_VL = "nccl-two-vl"
     NONE = "none"
 
@@ -99,6 +102,9 @@ class Policy:
     tc: TcOptions = TcOptions()
     infiniband: IbTables | None = None
     roce: RoceOptions | None = None
+    subnet: IbOptions = PLAIN
+    unmarked_low: bool = False
+    """Packets that nobody marked ride in the lowest class lane (it is then the default lane of ``lanes``)."""
 
     @property
     def digest(self) -> str:

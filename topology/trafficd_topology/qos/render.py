@@ -140,7 +140,8 @@ def sl2vl(lanes: LaneSet) -> tuple[int, ...]:
     return tuple(claimed.get(sl, lanes.default.id) for sl in range(SERVICE_LEVELS))
 
 
-def _flat(table: VlArb) -> IbTable:
+def flat(table: VlArb) -> IbTable:
+    """A table as it is read back."""
     return IbTable(canonical(tuple(n for e in table for n in (e.vl, e.weight))))
 
 
@@ -160,8 +161,8 @@ def render_ib(lanes: LaneSet, tables: IbTables | None = None) -> State:
     return state(
         [
             *(Element("option", key, IbOption(text)) for key, text in options.items()),
-            Element("vlarb_high", EVERY_PORT, _flat(tables.vlarb_high)),
-            Element("vlarb_low", EVERY_PORT, _flat(tables.vlarb_low)),
+            Element("vlarb_high", EVERY_PORT, flat(tables.vlarb_high)),
+            Element("vlarb_low", EVERY_PORT, flat(tables.vlarb_low)),
             Element("sl2vl", EVERY_PORT, IbTable(vls)),
         ]
     )

@@ -151,9 +151,9 @@ def _ib_case(backlogged: Sequence[Lane], tables: IbTables, packet_bytes: int) ->
     return _case(backlogged, {x.name: by_vl.get(x.id, _NONE) for x in backlogged})
 
 
-def all_busy(lanes: LaneSet, tables: IbTables) -> ContentionCase:
+def all_busy(lanes: LaneSet, tables: IbTables, packet_bytes: int = IB_PACKET_BYTES) -> ContentionCase:
     """The case of ``compile_ib_shares`` in which every lane is backlogged."""
-    return _ib_case(sorted(lanes.lanes, key=lambda x: x.id), tables, IB_PACKET_BYTES)
+    return _ib_case(sorted(lanes.lanes, key=lambda x: x.id), tables, packet_bytes)
 
 
 def starved(cases: Iterable[ContentionCase]) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ class ApplyPolicyResponse(_message.Message):
     def __init__(self, problems: _Optional[_Iterable[_Union[_qos_pb2.Problem, _Mapping]]] = ..., generation: _Optional[_Union[_agent_pb2.Generation, _Mapping]] = ..., policies: _Optional[_Iterable[_Union[CompiledPolicy, _Mapping]]] = ...) -> None: ...
 
 class CompiledPolicy(_message.Message):
-    __slots__ = ("name", "mode", "owner", "digest", "lanes", "cases", "markings", "ports", "roce", "switch_digest")
+    __slots__ = ("name", "mode", "owner", "digest", "lanes", "cases", "markings", "ports", "roce", "switch_digest", "subnets")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class CompiledPolicy(_message.Message):
     PORTS_FIELD_NUMBER: _ClassVar[int]
     ROCE_FIELD_NUMBER: _ClassVar[int]
     SWITCH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SUBNETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     mode: _qos_pb2.Mode
     owner: str
@@ -80,7 +81,34 @@ class CompiledPolicy(_message.Message):
     ports: _containers.RepeatedScalarFieldContainer[str]
     roce: _containers.RepeatedCompositeFieldContainer[_qos_pb2.RoceLane]
     switch_digest: str
-    def __init__(self, name: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., owner: _Optional[str] = ..., digest: _Optional[str] = ..., lanes: _Optional[_Iterable[_Union[_qos_pb2.Lane, _Mapping]]] = ..., cases: _Optional[_Iterable[_Union[_qos_pb2.ContentionCase, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., ports: _Optional[_Iterable[str]] = ..., roce: _Optional[_Iterable[_Union[_qos_pb2.RoceLane, _Mapping]]] = ..., switch_digest: _Optional[str] = ...) -> None: ...
+    subnets: _containers.RepeatedCompositeFieldContainer[SubnetLanes]
+    def __init__(self, name: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., owner: _Optional[str] = ..., digest: _Optional[str] = ..., lanes: _Optional[_Iterable[_Union[_qos_pb2.Lane, _Mapping]]] = ..., cases: _Optional[_Iterable[_Union[_qos_pb2.ContentionCase, _Mapping]]] = ..., markings: _Optional[_Iterable[_Union[_qos_pb2.Marking, _Mapping]]] = ..., ports: _Optional[_Iterable[str]] = ..., roce: _Optional[_Iterable[_Union[_qos_pb2.RoceLane, _Mapping]]] = ..., switch_digest: _Optional[str] = ..., subnets: _Optional[_Iterable[_Union[SubnetLanes, _Mapping]]] = ...) -> None: ...
+
+class SubnetLanes(_message.Message):
+    __slots__ = ("subnet", "rate_bps", "packet_bytes", "waits", "rc_timeout_seconds", "queue_lifetime_seconds")
+    SUBNET_FIELD_NUMBER: _ClassVar[int]
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    PACKET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    RC_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_LIFETIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    subnet: str
+    rate_bps: int
+    packet_bytes: int
+    waits: _containers.RepeatedCompositeFieldContainer[LaneWait]
+    rc_timeout_seconds: float
+    queue_lifetime_seconds: float
+    def __init__(self, subnet: _Optional[str] = ..., rate_bps: _Optional[int] = ..., packet_bytes: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[LaneWait, _Mapping]]] = ..., rc_timeout_seconds: _Optional[float] = ..., queue_lifetime_seconds: _Optional[float] = ...) -> None: ...
+
+class LaneWait(_message.Message):
+    __slots__ = ("lane", "bytes", "seconds")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    lane: str
+    bytes: int
+    seconds: float
+    def __init__(self, lane: _Optional[str] = ..., bytes: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
