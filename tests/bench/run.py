@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[1]))
 
 import choice
 import cost
+import infiniband
 import lanes
 import path
 
@@ -22,6 +24,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("lanes", lanes.lanes),
     ("operations", agents.operations),
     ("cost of agents", cost.cost),
+    ("infiniband", infiniband.subnets),
 )
 
 

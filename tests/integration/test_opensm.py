@@ -308,6 +308,30 @@ def test_options_of_one_port_type_are_lanes_like_others(laned: Rig) -> None:
     assert "qos_ca_vlarb_low (null)" in laned.lab.conf.read_text()
 
 
+def test_an_option_of_one_port_type_is_put_to_the_same_tests(laned: Rig) -> None:
+    with pytest.raises(RefusedError, match="qos_ca_sl2vl: SL 1 goes to VL 4, but ports run VL 0 to 3"):
+        laned.apply(state([*paper(), Element("option", "qos_ca_sl2vl", IbOption("0,4" + ",0" * 14))]))
+
+
+def test_adapters_may_hold_another_map_than_switches(laned: Rig) -> None:
+    other = (0, 1, 1, 3, *[0] * 12)
+    wanted = state(
+        [
+            *paper(),
+            Element("option", "qos_ca_sl2vl", IbOption(",".join(map(str, other)))),
+            Element("sl2vl", "ca", IbTable(other)),
+        ]
+    )
+    laned.apply(wanted)
+    assert laned.text() == render(wanted)
+    assert len({p.sl2vl for p in read_ports(laned.lab, "Hca3")}) == 2
+    # Overwritten in an adapter, it is sent again by the option for adapters.
+    overwrite(laned.lab, "7", "0x17", "0x0", "1111111111111111")
+    assert laned.text() != render(wanted)
+    laned.apply(wanted)
+    assert laned.text() == render(wanted)
+
+
 def test_a_file_changed_meanwhile_is_not_overwritten(laned: Rig) -> None:
     plan = diff(kv_weight(128), laned.driver.read("ib").state)
     laned.lab.conf.write_text(laned.lab.conf.read_text().replace("2:64", "2:32"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from trafficd_agent.drivers.opensm.survey import PORT_TYPE, SWITCH, Port, Survey, Table
 from trafficd_topology.diff import Change, Element
@@ -183,14 +184,20 @@ def problems(
     """What is wrong with these options on the ports that they are for; ``max_op_vls`` as for ``limits``."""
     found: list[Problem] = []
     for port_type in (EVERY_PORT, *_TYPES):
-        prefix = f"qos_{port_type}_"
-        mine = {k: v for k, v in tested.items() if k.startswith(prefix)}
+        own = option_key("", port_type)
+        # An option of one type of port is as that of all ports, on fewer of them.
+        mine = {f"qos_{k.removeprefix(own)}": v for k, v in tested.items() if k.startswith(own)}
         if port_type == EVERY_PORT:
             mine = {k: v for k, v in tested.items() if k in MANAGED}
         among = [p for p in ports if port_type in {EVERY_PORT, PORT_TYPE[p.type]}]
         if mine and among:
-            found += check_options(mine, limits(among, max_op_vls))
+            wrong = check_options(mine, limits(among, max_op_vls))
+            found += wrong if port_type == EVERY_PORT else (_renamed(p, own) for p in wrong)
     return tuple(found)
+
+
+def _renamed(problem: Problem, prefix: str) -> Problem:
+    return replace(problem, path=prefix + problem.path.removeprefix("qos_"))
 
 
 def detour(kind: str, entries: tuple[int, ...], vls: int) -> tuple[int, ...]:
