@@ -153,11 +153,15 @@ def table_text(kind: str, entries: tuple[int, ...]) -> str:
 
 
 def wanted_tables(changes: tuple[Change, ...], options: Mapping[str, str]) -> Tables:
-    """What every port must hold after these changes, of the kinds that change: as asked, else as the options say."""
+    """What every port must hold after these changes, of the kinds that change: as asked, else as the options say.
+
+    Where operational VLs change these are all: OpenSM folds tables to the VLs that a port ran when the sweep began.
+    """
+    vls = any(c.kind == OP_VLS or (c.kind, c.key) == ("option", "max_op_vls") for c in changes)
     wanted: dict[tuple[str, str], tuple[int, ...]] = {}
     for kind in KINDS:
         asked = {c.key: c.new for c in changes if c.kind == kind}
-        for port_type in _TYPES if asked else ():
+        for port_type in _TYPES if asked or vls else ():
             key, text = option_in_force(options, kind, port_type)
             said = asked.get(port_type if key == option_key(kind, port_type) else EVERY_PORT)
             if isinstance(said, IbTable):
@@ -220,6 +224,8 @@ def switch_pairs(changes: Iterable[Change]) -> bool:
     """Whether SL2VL of switches may change, which only a reading of every pair proves."""
     options = {"qos", "max_op_vls", "qos_max_vls", "qos_sl2vl", "qos_swe_sl2vl", "qos_swe_max_vls"}
     return any(
-        c.key in options if c.kind == "option" else c.kind == "sl2vl" and c.key not in {"ca", "rtr"}
+        c.key in options
+        if c.kind == "option"
+        else c.kind == OP_VLS or (c.kind == "sl2vl" and c.key not in {"ca", "rtr"})
         for c in changes
     )
