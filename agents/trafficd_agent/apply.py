@@ -136,6 +136,7 @@ class Outcome:
     unreadable: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     identity: str = ""
+    cause: str = ""
     passing: bool = False
     touched: bool = False
     waiting_for: Disruption | None = None
@@ -249,6 +250,7 @@ class _Run:
             unreadable=tuple(sorted(seen.unreadable)),
             foreign=seen.foreign,
             identity=seen.identity,
+            cause=seen.cause,
         )
 
     def _plan(self, have: State) -> tuple[Change, ...]:

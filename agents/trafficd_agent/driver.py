@@ -69,13 +69,15 @@ class Observation:
     ``state``: what the driver manages there, in the same element types as desired. ``foreign``: one sentence per
     thing of somebody else's that an apply would have to displace. ``unreadable``: ``kind`` or ``kind.field``
     names that read-back cannot see; they are reported and do not block. ``identity`` changes when the
-    device was re-created (ifindex, boot of a subnet manager), so that a drift can be named ``recreated``.
+    device was re-created (ifindex, boot of a subnet manager), so that a drift can be named ``recreated``. ``cause``: why
+    it holds something else than at the last read, as far as the driver knows; empty where the loop is to tell.
     """
 
     state: State
     foreign: tuple[str, ...] = ()
     unreadable: frozenset[str] = frozenset()
     identity: str = ""
+    cause: str = ""
 
 
 class Driver(Protocol):

@@ -20,6 +20,8 @@ def cause_of(outcome: Outcome, identity: str, hint: str) -> str:
     """Why a scope drifted, as far as what was read and what the kernel said tell."""
     if hint == "driver reset":
         return hint
+    if outcome.cause:
+        return outcome.cause
     if identity and outcome.identity and outcome.identity != identity:
         what = "recreated"
     elif all(c.op is Op.ADD for c in outcome.drift):

@@ -186,3 +186,24 @@ def test_no_permission_says_what_to_grant() -> None:
         "no permission to open the umad device of the first active InfiniBand device: run the agent as root, or give its "
         "group read and write access to /dev/infiniband/umad*"
     )
+
+
+def test_each_cause_of_drift_is_named(rig: Rig) -> None:
+    def cause() -> str:
+        return rig.driver.read("ib").cause
+
+    assert (cause(), cause()) == ("", "")
+    overwrite(rig.lab, "2", "0x18", "0x30002", "000a")
+    assert cause() == "written in ports behind OpenSM's back: vlarb_high/0x0000000000200000:2"
+    assert (cause(), rig.work(paper(), Purpose.VERIFY).result) == ("", Result.REPAIRED)
+    assert (cause(), cause()) == ("", "")
+    rig.lab.conf.write_text(rig.lab.conf.read_text().replace("2:64", "2:32"))
+    rig.lab.hang_up()
+    assert cause() == "opensm.conf was edited"
+    was = rig.lab.opensm_pid
+    rig.lab.stop_opensm()
+    rig.lab.start_opensm()
+    assert cause() == f"OpenSM was restarted (pid {was}, now {rig.lab.opensm_pid})"
+    # Another one, of a higher priority, takes over.
+    rig.lab.start_standby("Hca8", "sm_priority 15\n" + FOUR_VLS, "MASTER")
+    wait_until("another master", lambda: cause().startswith("another subnet manager is master: port 0x"))

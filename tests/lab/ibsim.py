@@ -134,8 +134,11 @@ class IbLab:
             "opensm", lambda: self.log.exists() and self.log.read_text().count("SUBNET UP") > before, seconds
         )
 
-    def start_standby(self, host: str, lines: str = "") -> Path:
-        """A second OpenSM on another adapter, with files and a log of its own. Returns its opensm.conf."""
+    def start_standby(self, host: str, lines: str = "", state: str = "STANDBY") -> Path:
+        """A second OpenSM on another adapter, with files and a log of its own, once it reached this state.
+
+        Returns its opensm.conf.
+        """
         directory = self.directory / host
         directory.mkdir(exist_ok=True)
         conf = directory / "opensm.conf"
@@ -146,7 +149,7 @@ class IbLab:
         env |= {"OSM_CACHE_DIR": str(directory), "OSM_TMP_DIR": str(directory)}
         self._start(host, ["opensm", "-F", str(conf)], env)
         log = directory / "opensm.log"
-        self._wait(host, lambda: log.exists() and "Entering STANDBY" in log.read_text())
+        self._wait(host, lambda: log.exists() and f"Entering {state}" in log.read_text())
         return conf
 
     def kill_opensm(self) -> None:

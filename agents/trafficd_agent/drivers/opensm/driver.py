@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trafficd_agent.driver import Capability, DriverError, Observation, UnsupportedError
 from trafficd_agent.drivers.opensm import pathcheck, tables
+from trafficd_agent.drivers.opensm.cause import Glance, why
 from trafficd_agent.drivers.opensm.commit import commit, commit_files, log_of
 from trafficd_agent.drivers.opensm.conf import writable
 from trafficd_agent.drivers.opensm.counters import FabricReader
@@ -55,6 +56,12 @@ class _Fabric:
     turn: int = 0
     identity: str = ""
     seen: tuple[Port, ...] = ()
+    last: Glance | None = None
+
+    def cause(self, seen: Glance) -> str:
+        """Why it is another than at the last look; that is this one from now on."""
+        last, self.last = self.last, seen
+        return "" if last is None else why(last, seen)
 
     def last_seen(self) -> tuple[Port, ...]:
         """Ports with a link at the last look; empty before the first."""
@@ -146,9 +153,11 @@ class OpensmDriver:
         process = find(fabric.options)
         texts = read_texts(Path(fabric.options.conf))
         foreign = unapplied(texts, process, log_of(fabric.options, process, texts.options))
-        if _is_standby(fabric):
-            mine = state(text_elements(texts))
-            return Observation(mine, foreign, frozenset(IB_TABLES), f"{process.identity} standby")
+        manager = fabric.smp.manager()
+        if manager.local_state == STANDBY:
+            seen = Glance(process, manager, state(text_elements(texts)))
+            kinds = frozenset(IB_TABLES)
+            return Observation(seen.state, foreign, kinds, f"{process.identity} standby", fabric.cause(seen))
         survey = fabric.look(process.identity)
         elements = [*text_elements(texts)]
         unreadable = {s.name for s in survey.silent}
@@ -156,7 +165,9 @@ class OpensmDriver:
             elements += _tables(fabric, texts, survey, unreadable)
         if tables.high_limit_hidden(survey, texts.options):
             unreadable.add(tables.HIGH_LIMIT)
-        return Observation(state(elements), foreign, frozenset(unreadable), f"{process.identity} master")
+        seen = Glance(process, manager, state(elements))
+        identity = f"{process.identity} master"
+        return Observation(seen.state, foreign, frozenset(unreadable), identity, fabric.cause(seen))
 
     def write(self, scope: str, change: Change) -> None:
         """Note a change for the end of the batch; outside a batch, carry it out."""
@@ -177,9 +188,13 @@ class OpensmDriver:
             changes = tuple(fabric.pending)
         finally:
             fabric.pending = None
-        if changes and _is_standby(fabric):
+        if not changes:
+            return
+        # What is written now is no drift.
+        fabric.last = None
+        if fabric.smp.manager().local_state == STANDBY:
             commit_files(fabric.options, changes)
-        elif changes:
+        else:
             fabric.whole = fabric.whole or tables.switch_pairs(changes)
             commit(fabric.options, fabric.smp, changes)
 
@@ -190,11 +205,6 @@ class OpensmDriver:
                 f"this agent serves no fabric {scope}: name it in the agent's configuration on the host of its subnet manager"
             )
         return fabric
-
-
-def _is_standby(fabric: _Fabric) -> bool:
-    """Whether the subnet manager at our port waits for another one to fail."""
-    return fabric.smp.manager().local_state == STANDBY
 
 
 def _tables(fabric: _Fabric, texts: Texts, survey: Survey, unreadable: set[str]) -> Iterator[Element]:
