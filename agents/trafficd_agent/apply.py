@@ -4,8 +4,8 @@ One call of ``reconcile`` brings a scope to its desired state and proves it by r
 was there before and proves that. Nothing is written that the device already holds, nothing before the state
 found was saved (``Journal.begin``), and nothing over somebody else's configuration.
 
-Verified means: every field that can be read back is equal. What cannot be read back is named in the outcome and
-does not block; it is written when it differs from what was last written there (``Order.believed``).
+Verified: all that can be read back is equal. What cannot is named in the outcome and does not block; it is
+written when it differs from what was last written there (``Order.believed``).
 """
 
 from __future__ import annotations
@@ -179,9 +179,7 @@ def _read(driver: Driver, scope: str) -> Observation:
 
 
 @dataclass(slots=True)
-class _Written:
-    """What a run of writes came to."""
-
+class _Written:  # what a run of writes came to
     done: tuple[Change, ...] = ()
     error: DriverError | None = None
     stopped: bool = False
