@@ -103,6 +103,8 @@ class Seen:
     use: float = 0.0
     seeds: int = 0
     seconds: float = 0.0
+    beside: dict[str, float] = field(default_factory=dict)
+    bound: float = 0.0
 
     @property
     def best(self) -> float:
@@ -173,6 +175,9 @@ def figures() -> Iterator[Figure]:
         large = lambda turns, t=telemetry: replace(base(turns, 12, 24, 6 * HALF), telemetry=t)  # noqa: E731
         yield Figure(f"half load, 12P24D, telemetry {word}", large, aims, turns=3.0)
     saturated = lambda turns: base(turns, in_flight=FULL)  # noqa: E731
+    seer = Contender("oracle", "oracle")
+    foreseen = lambda turns: replace(saturated(turns), contenders=(seer, *OURS))  # noqa: E731
+    yield Figure("saturated, 2P4D, oracle", foreseen, (Aim(COMPLETION, 1.01),), ("oracle",), turns=2.0)
     yield Figure("saturated, 2P4D", saturated, (Aim(COMPLETION, 1.005),), turns=2.0)
     yield Figure(
         "two of six at half rate, known",
@@ -231,14 +236,14 @@ def _judge(figure: Figure, aim: Aim, found: Comparison, spent: float) -> Seen:
     means = {name: found.row(name).mean(aim.metric) for name in figure.against}
     best = min((name for name in means if means[name] is not None), key=lambda name: means[name] or 0.0)
     ours: dict[str, tuple[float, float | None]] = {}
-    for name in (*figure.callers, *(c.name for c in BESIDE)):
+    for name in figure.callers:
         value = _value(found, name, best, aim)
         if value is not None:
             ours[name] = (value.mean, value.half)
     use = max(row.mean("storage_use") or 0.0 for row in found.rows)
-    beside = {c.name for c in BESIDE}
-    kept = {name: value for name, value in ours.items() if name not in beside}
-    return Seen(figure.name, aim, best, means[best] or 0.0, kept, use, len(found.seeds), spent)
+    beside = {r.contender.name: r.mean(aim.metric) or 0.0 for r in found.rows if r.contender in BESIDE}
+    bound = max((b.seconds for b in found.bounds), default=0.0)
+    return Seen(figure.name, aim, best, means[best] or 0.0, ours, use, len(found.seeds), spent, beside, bound)
 
 
 def _value(found: Comparison, name: str, best: str, aim: Aim) -> Estimate | None:
@@ -311,7 +316,8 @@ def lines(rows: Sequence[Seen]) -> Iterator[str]:
         what = f"{row.aim.metric.removesuffix('_s')} <= {row.aim.most:g}{'' if row.aim.absolute else 'x'}"
         callers = ", ".join(f"{n.removeprefix('ours, ')} {_pm(*v)}" for n, v in row.ours.items())
         yield (
-            f"{row.figure}: {what}: {mark}; {callers}; yardstick {row.yardstick} {row.base:.3f}; "
+            f"{row.figure}: {what}: {mark}; {callers}; yardstick {row.yardstick} {row.base:.3f}"
+            f"{''.join(f', {n} {v:.3f}' for n, v in row.beside.items())}; "
             f"storage {row.use:.0%} used, {row.seeds} seeds"
         )
 

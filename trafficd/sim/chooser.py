@@ -7,7 +7,7 @@ means is decided there; what the caller can execute, what it tells and what it f
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trafficd.choice.engine import PathEngine
@@ -64,6 +64,10 @@ class Machines:
     decode: tuple[Decode, ...]
 
 
+ORACLE = "oracle"
+"""A contender's strategy that sees the simulation itself."""
+
+
 class NoPathError(Exception):
     """Nobody can read this now."""
 
@@ -87,6 +91,8 @@ class Chooser:
         }
         self._refs = {e: ref for ref, e in self._by_ref.items()}
         self.gone: set[Engine] = set()
+        self.foresee: Callable[[float], Choice] | None = None
+        """Set for the oracle alone."""
 
     def take(self, snapshot: Snapshot, now: float) -> None:
         """Give a snapshot to every scheduler's service."""
@@ -113,6 +119,8 @@ class Chooser:
 
     def choose(self, turn: Turn, size: int, home: int, now: float) -> Choice:
         """Engines and pieces for one turn; raises NoPathError."""
+        if self.foresee is not None:
+            return self.foresee(size)
         if self.conditions.through < 1 and self._rng.random() >= self.conditions.through:
             return self._by_itself(size)
         self._asked += 1

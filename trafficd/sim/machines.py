@@ -16,7 +16,18 @@ Done = Callable[[Any], None]
 class Prefill:
     """First come, first served. ``begin(turn)`` is called when the GPU is free for it; ``finished`` frees it."""
 
-    __slots__ = ("begin", "busy", "busy_s", "busy_since", "clock", "engine", "queue", "sequences", "tokens")
+    __slots__ = (
+        "begin",
+        "busy",
+        "busy_s",
+        "busy_since",
+        "clock",
+        "engine",
+        "queue",
+        "seconds",
+        "sequences",
+        "tokens",
+    )
 
     def __init__(self, engine: Engine, clock: Clock, begin: Done) -> None:
         self.engine = engine
@@ -28,6 +39,8 @@ class Prefill:
         self.busy_s = 0.0
         self.tokens = 0
         """Of turns assigned and not finished: what the engine reports."""
+        self.seconds = 0.0
+        """What those take to compute."""
         self.sequences = 0
 
     def enqueue(self, turn: Any) -> None:

@@ -19,6 +19,7 @@ class Outcome:
     ttft_mean_s: float | None
     ttft_p50_s: float | None
     ttft_p99_s: float | None
+    ttft_max_s: float | None
     tpot_mean_s: float | None
     tpot_p99_s: float | None
     storage_balance: float | None

@@ -8,6 +8,7 @@ from typing import Any
 
 from trafficd.choice.registry import engine_rule_names, strategy_names
 from trafficd.choice.settings import PathSettings
+from trafficd.sim.chooser import ORACLE
 from trafficd.sim.scenario import (
     Caller,
     Compute,
@@ -141,7 +142,7 @@ DEFAULT_CONTENDERS = (
 def _contender(m: Mapping) -> Contender:
     strategy, engines = m.text("strategy"), m.text("engines", "")
     for key, value, known in (
-        ("strategy", strategy, strategy_names()),
+        ("strategy", strategy, (*strategy_names(), ORACLE)),
         ("engines", engines, engine_rule_names()),
     ):
         if value and value not in known:

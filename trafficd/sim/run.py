@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from trafficd.choice.request import EngineReport
 from trafficd.choice.snapshot import NicKind, Role
 from trafficd.sim.beside import Beside, Faults
-from trafficd.sim.chooser import Chooser, Machines
+from trafficd.sim.chooser import ORACLE, Choice, Chooser, Machines
 from trafficd.sim.clock import Clock
 from trafficd.sim.cluster import Cluster, Options, build
 from trafficd.sim.fluid import Fluid
 from trafficd.sim.machines import Decode, Prefill
 from trafficd.sim.measure import Gauge, Outcome, balance, carried, mean, percentile
-from trafficd.sim.scenario import Contender, Fault, FaultKind, World
+from trafficd.sim.oracle import foresee
+from trafficd.sim.scenario import Caller, Contender, Fault, FaultKind, World
 from trafficd.sim.telemetry import Sampler
 from trafficd.sim.turns import Hooks, Run, Turns, machines_of
 from trafficd.sim.workload import Agent
@@ -57,6 +58,8 @@ class Simulation:
         self.waiting = deque(a for a in world.agents if a.starts_s is None)
         self.began: dict[int, float] = {}
         self._progress = progress
+        if contender.strategy == ORACLE:
+            self.chooser.foresee = self._foresee
 
     def run(self) -> Outcome:
         """To the end."""
@@ -149,6 +152,16 @@ class Simulation:
                     queues[node] = queues.get(node, 0.0) + left
         return queues
 
+    def _foresee(self, size: float) -> Choice:
+        """The oracle's choice: with what really is."""
+        machines, gone = self.chooser.machines, self.chooser.gone
+        alive = Machines(
+            tuple(m for m in machines.prefill if m.engine not in gone),
+            tuple(m for m in machines.decode if m.engine not in gone),
+        )
+        both = self.chooser.contender.caller is not Caller.PREFILL
+        return foresee(self.cluster, alive, self._queues(), size, both=both)
+
     def _window(self, _: object) -> None:
         self.gauge.window()
         self.clock.at(self.clock.now + self.world.window_s, self._window)
@@ -215,6 +228,7 @@ class Simulation:
             ttft_mean_s=mean(gauge.ttft),
             ttft_p50_s=percentile(gauge.ttft, 0.50),
             ttft_p99_s=percentile(gauge.ttft, 0.99),
+            ttft_max_s=max(gauge.ttft, default=None),
             tpot_mean_s=mean(gauge.tpot),
             tpot_p99_s=percentile(gauge.tpot, 0.99),
             storage_balance=balance(gauge.ratios, gauge.used),

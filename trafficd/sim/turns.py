@@ -107,6 +107,7 @@ class Turns:
         prefill, decode = self._prefill[choice.prefill.index], self._decode[choice.decode.index]
         prefill.tokens += sign * (turn.hit + turn.append)
         prefill.sequences += sign
+        prefill.seconds += sign * self.compute.prefill_s(turn.hit, turn.append)
         decode.tokens += sign * (turn.hit + turn.append + turn.generate)
         decode.sequences += sign
 
@@ -191,6 +192,7 @@ class Turns:
         machine = self._prefill[choice.prefill.index]
         machine.tokens -= turn.hit + turn.append
         machine.sequences -= 1
+        machine.seconds -= self.compute.prefill_s(turn.hit, turn.append)
         self.hooks.first(run, run.prefilled - run.arrived)
         size = float((turn.hit + turn.append) * self.compute.kv_bytes_per_token)
         flow = self.fluid.start(self._load(choice), size, self._loaded, run, self.cluster.lanes.kv)
