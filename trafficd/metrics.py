@@ -190,6 +190,8 @@ class Answers(Protocol):
 
     def answered(self, result: str, seconds: float, data_age_s: float | None) -> None: ...
 
+    def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None: ...
+
 
 class RecommendationMetrics:
     """Counts answers. ``result`` is ok, fallback, or the status code's name in lower case."""
@@ -210,6 +212,25 @@ class RecommendationMetrics:
             buckets=AGE_BUCKETS_S,
             registry=registry,
         )
+
+        self._shadows = Counter(
+            "trafficd_shadow_choices",
+            "Choices that schedulers made by themselves and reported, by whether they could be reckoned.",
+            ("result",),
+            registry=registry,
+        )
+        self._shadow_seconds = Counter(
+            "trafficd_shadow_predicted_seconds",
+            "Predicted seconds of reads that schedulers placed themselves, by whose choice is reckoned.",
+            ("choice",),
+            registry=registry,
+        )
+
+    def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None:
+        self._shadows.labels("unknown" if problem else "reckoned").inc()
+        if not problem:
+            self._shadow_seconds.labels("own").inc(own_seconds)
+            self._shadow_seconds.labels("trafficd").inc(our_seconds)
 
     def answered(self, result: str, seconds: float, data_age_s: float | None) -> None:
         self._requests.labels(result).inc()

@@ -28,11 +28,12 @@ Pair = tuple[Known, Known | None]
 
 
 class Part(NamedTuple):
-    """Some bytes of a read on one way, and what limits them."""
+    """Some bytes of a read on one way, what limits them, and how long they take."""
 
     way: Way
     size: int
     limit: Limit
+    seconds: float
 
 
 class Option(NamedTuple):
@@ -63,7 +64,7 @@ Explainer = Callable[[Task, tuple[str, str], Sequence[Option], Fallback | None],
 
 def single(task: Task, pair: Pair, way: Way) -> Option:
     """The whole read on one way."""
-    return Option(way.seconds, pair, (Part(way, task.size, way.limit),))
+    return Option(way.seconds, pair, (Part(way, task.size, way.limit, way.seconds),))
 
 
 def ways_of(task: Task, pair: Pair) -> list[Way]:
@@ -171,9 +172,9 @@ def _plan(task: Task, option: Option, best: float) -> Plan:
     ref = None if decode is None else decode.ref
     if len(option.parts) == 1:
         part = option.parts[0]
-        legs = legs_of(task, part.way, part.size, part.limit)
+        legs = legs_of(task, part.way, part.size, (part.seconds, part.limit))
     else:
-        legs = tuple(leg for p in option.parts for leg in legs_of(task, p.way, p.size, p.limit))
+        legs = tuple(leg for p in option.parts for leg in legs_of(task, p.way, p.size, (p.seconds, p.limit)))
     return Plan(prefill.ref, ref, legs, option.seconds, score)
 
 

@@ -235,16 +235,19 @@ class PathEngine:
         held = self.ledger.lease(lease.id)
         if held is not None:
             held.answer = answer if request.id else None
-            held.trials = tuple([self._trial(leg) for leg in plan.legs])
+            held.trials = tuple([self._trial(leg, now) for leg in plan.legs])
             held.size = sum([leg.bytes for leg in plan.legs])
             held.serve(self._assign(plan))
         return answer
 
-    def _trial(self, leg: Leg) -> Trial:
+    def _trial(self, leg: Leg, now: float) -> Trial:
+        """Of a leg that was just reserved. Where copies follow the read, only what is read from storage is timed."""
         reader = self.ledger.account(leg.nics[0])
         limit = leg.bottleneck.removeprefix("nic:")
-        other = self.ledger.account(limit) if limit != reader.nic and limit in leg.nics else None
-        return Trial(reader, other, leg.expected_seconds * (reader if other is None else other).learned)
+        if leg.loads or limit == reader.nic or limit not in leg.nics:
+            return Trial(reader, None, reader.outstanding(now) / reader.available * reader.learned)
+        other = self.ledger.account(limit)
+        return Trial(reader, other, leg.expected_seconds * other.learned)
 
     def _assign(self, plan: Plan) -> tuple[Known, ...]:
         """The paper's immediate update: what was just given to an engine counts until it reports again."""

@@ -73,17 +73,17 @@ def _filled(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[int]:
 def _basins(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[_Basin]:
     users: dict[Account, int] = {}
     for way in ways:
-        for account, _ in way.loads:
+        for account, _ in way.loads[: way.stored]:
             users[account] = users.get(account, 0) + 1
     for account in users:
         if account not in ahead:
             ahead[account] = account.outstanding(task.now) / account.available
     found: list[_Basin] = []
     for way in ways:
-        own = [(ahead[a], w / a.available) for a, w in way.loads if users[a] == 1]
+        own = [(ahead[a], w / a.available) for a, w in way.loads[: way.stored] if users[a] == 1]
         if way.per_byte > 0:
             own.append((0.0, way.per_byte))
-        shared = [(a, w) for a, w in way.loads if users[a] > 1]
+        shared = [(a, w) for a, w in way.loads[: way.stored] if users[a] > 1]
         found.append(_Basin(way, own or [(0.0, 1e-30)], shared))
     return found
 
@@ -122,12 +122,21 @@ def option_of(task: Task, pair: Pair, parts: Sequence[tuple[Way, int]]) -> Optio
     for way, size in parts:
         for account, weight in way.loads:
             loaded[account] = loaded.get(account, 0.0) + weight * size
-    found = tuple(Part(way, size, _limit(task, way, size, loaded)) for way, size in parts)
-    return Option(max(part.limit.seconds for part in found), pair, found)
+    found = tuple([_part(task, way, size, loaded) for way, size in parts])
+    return Option(max([part.seconds for part in found]), pair, found)
+
+
+def _part(task: Task, way: Way, size: int, loaded: dict[Account, float]) -> Part:
+    limit = _limit(task, way, size, loaded)
+    if way.stored == len(way.loads):
+        return Part(way, size, limit, limit.seconds)
+    seconds = [(a.outstanding(task.now) + loaded[a]) / a.available for a, _ in way.loads]
+    read = max(*seconds[: way.stored], size * way.per_byte)
+    return Part(way, size, limit, read + max(seconds[way.stored :]))
 
 
 def _limit(task: Task, way: Way, size: int, loaded: dict[Account, float]) -> Limit:
-    together = tuple((account, loaded[account] / max(size, 1)) for account, _ in way.loads)
+    together = tuple([(account, loaded[account] / max(size, 1)) for account, _ in way.loads])
     return slowest(task, together, (way.per_byte, way.fixed), size)
 
 

@@ -45,6 +45,8 @@ class Limit(NamedTuple):
 class Way(NamedTuple):
     """One side for one pair of engines. ``nics`` are indexes, the reader's storage NIC first, in the order the bytes
     pass; ``loads`` are all resources with a queue; ``per_byte`` and ``fixed`` the slowest of those without.
+    The first ``stored`` loads work at the same time; the others begin when the read lies in a buffer. ``seconds`` is
+    until all are done; ``limit`` is the slowest resource alone.
     """
 
     side: Side
@@ -55,6 +57,7 @@ class Way(NamedTuple):
     fixed: str
     limit: Limit
     seconds: float
+    stored: int
     relay: bool = False
 
 
@@ -132,6 +135,7 @@ def prefill_way(task: Task, prefill: Known, decode: Known | None) -> Way | None:
             reader.limit,
             limit,
             limit[0],
+            1,
         )
     own = _copies(task.view, ((prefill, 2.0), (decode, 2.0)))
     return None if own is None else made(task, (Side.PREFILL, node), reader, (), own)
@@ -169,7 +173,15 @@ def made(
         weights[account] = weights.get(account, 0.0) + weight
     loads = tuple(weights.items())
     limit = slowest(task, loads, (per_byte, fixed), task.size)
-    return Way(*where, tuple(nics), loads, per_byte, fixed, limit, limit.seconds, relay=len(hops) > 1)
+    seconds = limit.seconds
+    stored = len(loads)
+    if task.view.settings.through_compute_nics:
+        stored = 1
+        seconds = max(
+            (loads[0][0].outstanding(task.now) + task.size) / loads[0][0].available, per_byte * task.size
+        )
+        seconds += slowest(task, loads[1:], (0.0, ""), task.size).seconds
+    return Way(*where, tuple(nics), loads, per_byte, fixed, limit, seconds, stored, relay=len(hops) > 1)
 
 
 def slowest(task: Task, loads: tuple[Load, ...], fixed: tuple[float, str], size: float) -> Limit:
@@ -222,9 +234,10 @@ def best_hop(task: Task, prefill: Known, start: str) -> Hop | None:
     return near[weighted([1.0] * len(near), fraction(task.key, _HOP_DRAW))]
 
 
-def legs_of(task: Task, way: Way, size: int, limit: Limit) -> tuple[Leg, ...]:
+def legs_of(task: Task, way: Way, size: int, taken: tuple[float, Limit]) -> tuple[Leg, ...]:
     """One leg per part of the source: the parts of a read lie where they lie, all take the same way."""
     view = task.view
+    seconds, limit = taken
     names = tuple([view.index.nic_names[i] for i in way.nics])
     nic = view.layout.nics[way.nics[0]]
     traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer), ("", nic.kv_lane_id))
@@ -240,7 +253,7 @@ def legs_of(task: Task, way: Way, size: int, limit: Limit) -> tuple[Leg, ...]:
                 source,
                 names,
                 part,
-                limit.seconds,
+                seconds,
                 limit.name,
                 queue,
                 rate,

@@ -19,11 +19,13 @@ from trafficd.choice.request import (
     Plan,
     Request,
     Reservation,
+    Side,
     Source,
     SourceNode,
 )
 from trafficd.choice.settings import PathSettings
 from trafficd.choice.snapshot import Engine, Marking, NicState, Snapshot
+from trafficd.convert.evidence import explanation_message, shadow_message
 
 _NS_PER_MS = 1_000_000
 
@@ -72,6 +74,10 @@ def answer_message(answer: Answer) -> path_pb2.RecommendResponse:
         message.fallback.CopyFrom(path_pb2.Fallback(reason=int(reason), detail=detail))  # type: ignore[arg-type]
     if answer.lease is not None:
         message.lease.CopyFrom(lease_message(answer.lease))
+    if answer.explanation is not None:
+        message.explanation.CopyFrom(explanation_message(answer.explanation))
+    if answer.shadow is not None:
+        message.shadow.CopyFrom(shadow_message(answer.shadow))
     return message
 
 
@@ -105,6 +111,32 @@ def _leg(leg: Leg) -> path_pb2.PathLeg:
         resources=[name for name, _ in leg.loads],
         weights=[weight for _, weight in leg.loads],
     )
+
+
+def own_choice(message: path_pb2.PathPlan) -> Plan:
+    """What a scheduler chose by itself. A leg without resources loads each of its NICs once."""
+    legs = tuple(
+        [
+            Leg(
+                Side.DECODE if leg.side == path_pb2.SIDE_DECODE else Side.PREFILL,
+                leg.reader,
+                leg.source,
+                tuple(leg.nics),
+                leg.bytes,
+                0.0,
+                "",
+                0,
+                0,
+                leg.lane_id,
+                leg.traffic_class,
+                tuple(zip(leg.resources, leg.weights, strict=False)),
+            )
+            for leg in message.legs
+        ]
+    )
+    prefill = EngineRef(message.prefill.node, message.prefill.rank) if message.HasField("prefill") else None
+    decode = EngineRef(message.decode.node, message.decode.rank) if message.HasField("decode") else None
+    return Plan(prefill, decode, legs, 0.0, 1.0)
 
 
 def problem_message(problem: ItemProblem) -> path_pb2.ItemProblem:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -20,12 +20,12 @@ from trafficd.choice.snapshot import Snapshot
 from trafficd.convert.path import (
     answer_message,
     engine_report,
-    lease_message,
+    own_choice,
     problem_message,
     request,
-    reservation,
     snapshot_message,
 )
+from trafficd.server import converse
 
 MIN_INTERVAL_S = 0.05
 """No watcher gets snapshots faster than this, whatever it asks for."""
@@ -35,6 +35,7 @@ MOST_PROBLEMS = 1000
 """Problems told at the end of one stream of reports."""
 NO_SNAPSHOT = "there is no snapshot to choose from yet: give the controller a fabric file"
 
+T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -42,6 +43,8 @@ class Answers(Protocol):
     """Who counts answers. ``result`` is ok, fallback, or a status code's name in lower case."""
 
     def answered(self, result: str, seconds: float, data_age_s: float | None) -> None: ...
+
+    def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None: ...
 
 
 class PathService(path_pb2_grpc.PathServiceServicer):
@@ -90,37 +93,59 @@ class PathService(path_pb2_grpc.PathServiceServicer):
     async def Recommend(  # noqa: N802
         self, message: path_pb2.RecommendRequest, context: Context
     ) -> path_pb2.RecommendResponse:
-        started = time.perf_counter()
         if self._engine.snapshot is None:
-            self._count("unavailable", started, None)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, NO_SNAPSHOT)
-        answer = self._engine.recommend(request(message), time.monotonic())
+            await self._unavailable(context)
+        return self.recommend(message)
+
+    async def RecommendBatch(  # noqa: N802
+        self, message: path_pb2.RecommendBatchRequest, context: Context
+    ) -> path_pb2.RecommendBatchResponse:
+        if self._engine.snapshot is None:
+            await self._unavailable(context)
+        return await _or_abort(context, lambda: converse.batch(self.recommend, message.requests))
+
+    async def Converse(  # noqa: N802
+        self, requests: AsyncIterator[path_pb2.ConverseRequest], context: Context
+    ) -> AsyncIterator[path_pb2.ConverseResponse]:
+        if self._engine.snapshot is None:
+            await self._unavailable(context)
+        async for told in converse.Conversation(self._engine, self.recommend).run(requests):
+            yield told
+
+    async def _unavailable(self, context: Context) -> None:
+        self._count("unavailable", time.perf_counter(), None)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, NO_SNAPSHOT)
+
+    def recommend(self, message: path_pb2.RecommendRequest) -> path_pb2.RecommendResponse:
+        """One answer, counted; beside a scheduler's own choice where it tells one."""
+        started, now = time.perf_counter(), time.monotonic()
+        if message.HasField("own_choice"):
+            answer = self._engine.shadow(request(message), own_choice(message.own_choice), now)
+        else:
+            answer = self._engine.recommend(request(message), now)
         told = answer_message(answer)
         if self._answers is not None:
             self._count("ok" if answer.fallback is None else "fallback", started, answer)
+            if answer.shadow is not None:
+                self._answers.shadowed(
+                    answer.shadow.own_seconds, answer.shadow.our_seconds, answer.shadow.problem
+                )
         return told
 
     async def Reserve(  # noqa: N802
         self, message: path_pb2.ReserveRequest, _context: Context
     ) -> path_pb2.ReserveResponse:
-        lease, problems = self._engine.reserve(reservation(message.reservation), time.monotonic())
-        return path_pb2.ReserveResponse(
-            lease=lease_message(lease), problems=[problem_message(p) for p in problems]
-        )
+        return converse.reserve(self._engine, message)
 
     async def Renew(  # noqa: N802
         self, message: path_pb2.RenewRequest, context: Context
     ) -> path_pb2.RenewResponse:
-        if not message.lease_id or not message.HasField("reservation"):
-            text = "a renewal names its lease and carries the whole reservation"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
-        lease = self._engine.renew(message.lease_id, reservation(message.reservation), time.monotonic())
-        return path_pb2.RenewResponse(lease=lease_message(lease))
+        return await _or_abort(context, lambda: converse.renew(self._engine, message))
 
     async def Release(  # noqa: N802
         self, message: path_pb2.ReleaseRequest, _context: Context
     ) -> path_pb2.ReleaseResponse:
-        return path_pb2.ReleaseResponse(existed=self._engine.release(message.lease_id, time.monotonic()))
+        return converse.release(self._engine, message)
 
     async def ReportEngines(  # noqa: N802
         self, requests: AsyncIterator[path_pb2.ReportEnginesRequest], _context: Context
@@ -147,6 +172,14 @@ class PathService(path_pb2_grpc.PathServiceServicer):
         if answer is not None and answer.measured_unix_ns:
             age = max(0.0, (time.time_ns() - answer.measured_unix_ns) / 1e9)
         self._answers.answered(result, time.perf_counter() - started, age)
+
+
+async def _or_abort(context: Context, what: Callable[[], T]) -> T:
+    """The answer; a request that its sender must put right ends with INVALID_ARGUMENT."""
+    try:
+        return what()
+    except converse.BadRequestError as e:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(e))
 
 
 def register(service: PathService, server: grpc.aio.Server) -> None:

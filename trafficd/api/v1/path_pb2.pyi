@@ -338,7 +338,7 @@ class ProgressResponse(_message.Message):
     def __init__(self, existed: bool = ...) -> None: ...
 
 class ConverseRequest(_message.Message):
-    __slots__ = ("tag", "recommend", "batch", "reserve", "renew", "progress", "release")
+    __slots__ = ("tag", "recommend", "batch", "reserve", "renew", "progress", "release", "releases", "progresses")
     TAG_FIELD_NUMBER: _ClassVar[int]
     RECOMMEND_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
@@ -346,6 +346,8 @@ class ConverseRequest(_message.Message):
     RENEW_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    PROGRESSES_FIELD_NUMBER: _ClassVar[int]
     tag: int
     recommend: RecommendRequest
     batch: RecommendBatchRequest
@@ -353,7 +355,9 @@ class ConverseRequest(_message.Message):
     renew: RenewRequest
     progress: Progress
     release: ReleaseRequest
-    def __init__(self, tag: _Optional[int] = ..., recommend: _Optional[_Union[RecommendRequest, _Mapping]] = ..., batch: _Optional[_Union[RecommendBatchRequest, _Mapping]] = ..., reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., renew: _Optional[_Union[RenewRequest, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., release: _Optional[_Union[ReleaseRequest, _Mapping]] = ...) -> None: ...
+    releases: _containers.RepeatedCompositeFieldContainer[ReleaseRequest]
+    progresses: _containers.RepeatedCompositeFieldContainer[Progress]
+    def __init__(self, tag: _Optional[int] = ..., recommend: _Optional[_Union[RecommendRequest, _Mapping]] = ..., batch: _Optional[_Union[RecommendBatchRequest, _Mapping]] = ..., reserve: _Optional[_Union[ReserveRequest, _Mapping]] = ..., renew: _Optional[_Union[RenewRequest, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., release: _Optional[_Union[ReleaseRequest, _Mapping]] = ..., releases: _Optional[_Iterable[_Union[ReleaseRequest, _Mapping]]] = ..., progresses: _Optional[_Iterable[_Union[Progress, _Mapping]]] = ...) -> None: ...
 
 class ConverseResponse(_message.Message):
     __slots__ = ("tag", "recommend", "batch", "reserve", "renew", "progress", "release", "problem")
