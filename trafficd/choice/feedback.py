@@ -23,6 +23,8 @@ DEAD_BAND = 1.35
 """A NIC is taken for slower than its peers from this ratio on."""
 STEP = 0.03
 """How far one read moves the median, relative."""
+LOW = 0.3
+"""Quantile of the times of serving that is taken for computation alone."""
 SERVING_STEP = 0.02
 """Weight of one lease in the mean time of serving."""
 MOST_RATIO = 50.0
@@ -67,6 +69,8 @@ class Feedback:
         self.reads = 0
         self.serving_s = 0.0
         """What a prefill engine holds a lease for once its read has come, per lease that it has."""
+        self.computing_s = 0.0
+        """What of that passes on an engine that waits for nothing: copies beside it that take no longer cost nothing."""
         self.predicted_s = 0.0
         self.observed_s = 0.0
 
@@ -88,7 +92,11 @@ class Feedback:
 
     def served(self, held_s: float, ahead: int) -> None:
         """A lease ended ``held_s`` after its read, on an engine that had ``ahead`` leases before."""
-        self.serving_s += SERVING_STEP * (max(0.0, held_s) / (ahead + 1) - self.serving_s)
+        alone = max(0.0, held_s) / (ahead + 1)
+        self.serving_s += SERVING_STEP * (alone - self.serving_s)
+        # A quantile by small steps: up by the part of the distance that makes LOW of all steps go down.
+        step = SERVING_STEP * max(self.serving_s, 1e-6)
+        self.computing_s = max(0.0, self.computing_s + step * (LOW if alone > self.computing_s else LOW - 1))
 
     def _learn(self, account: Account, predicted: float, observed: float, now: float) -> None:
         record = self._records.get(account)

@@ -24,6 +24,8 @@ SCAN = 64
 """Candidates up to this many are all judged, named ones always."""
 REST = 0.1
 """What the resources that are not the slowest count for: near-ties go to the engine with the least load in all."""
+DECODE_COPIES = 2.0
+"""Bytes that pass a decode GPU's NIC per byte read, its load from the buffer included."""
 SEQUENCE_S = 0.0005
 """What a sequence that an engine runs counts for, seconds."""
 MEMORY = 0.15
@@ -34,13 +36,15 @@ MEMORY = 0.15
 class _Part:
     """What of a read passes an engine: of its node's storage NIC, and of its own NIC, per byte read.
 
-    ``busy`` is what each lease under way holds its GPU for; ``queued`` that its NIC serves several at a time.
+    ``busy`` is what each lease under way holds its GPU for; ``queued`` that its NIC serves several at a time;
+    ``hidden`` is how long copies take beside computation.
     """
 
     stored: float
     copied: float
     busy: float
     queued: bool
+    hidden: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +131,17 @@ def _prefill_part(task: Task) -> _Part:
     share = prefill_share(task)
     through = task.view.settings.through_compute_nics
     copied = 2.0 * share + (1 - share) if through else 1 - share
-    return _Part(share, copied, task.view.feedback.serving_s, queued=not through)
+    return _Part(share, copied, task.view.feedback.serving_s, queued=not through, hidden=_hidden(task))
 
 
 def _decode_part(task: Task) -> _Part:
     share = prefill_share(task)
     through = task.view.settings.through_compute_nics
-    return _Part(1 - share, 2.0 if through else 1 - share, 0.0, queued=True)
+    return _Part(1 - share, DECODE_COPIES if through else 1 - share, 0.0, queued=True, hidden=_hidden(task))
+
+
+def _hidden(task: Task) -> float:
+    return task.view.feedback.computing_s if task.view.settings.through_compute_nics else 0.0
 
 
 def _copied(task: Task, known: Known, part: _Part) -> float | None:
@@ -145,7 +153,8 @@ def _copied(task: Task, known: Known, part: _Part) -> float | None:
         return None
     account = task.view.accounts[nic]
     size = task.size * part.copied
-    return (size + account.outstanding(task.now) if part.queued else size) / account.available
+    seconds = (size + account.outstanding(task.now) if part.queued else size) / account.available
+    return max(0.0, seconds - part.hidden)
 
 
 def _reported(known: Known) -> float:

@@ -15,7 +15,6 @@ from trafficd.choice.sides import (
     Random,
     RoundRobin,
     Shorter,
-    Sooner,
     Weighted,
 )
 from trafficd.choice.split import Split
@@ -38,7 +37,7 @@ STRATEGIES: tuple[tuple[str, str, PathRule], ...] = (
     ("weighted-bytes", "rotation", Weighted(by_bytes=True)),
     ("two-choices", "two-choices", Shorter()),
     ("dualpath", "paper", PaperQueue()),
-    ("dualpath-ledger", "paper-ledger", Sooner()),
+    ("dualpath-ledger", "paper-ledger", PaperQueue(ledger=True)),
     ("split", "headroom", Split()),
     ("balanced", "headroom", Balanced()),
 )

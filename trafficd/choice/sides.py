@@ -104,8 +104,12 @@ class Shorter:
 @dataclass(frozen=True, slots=True)
 class PaperQueue:
     """The side whose node reported the shorter read queue (section 6.1); what was reserved since does not count.
-    A node that never reported counts by what is known here; equal queues go by the hash.
+
+    A node that never reported, and every node with ``ledger``, counts by what this service reckons; equal queues go by
+    the hash.
     """
+
+    ledger: bool = False
 
     def order(self, task: Task, pair: Pair, ways: list[Way], *, stale: bool) -> list[Option]:
         del stale
@@ -115,7 +119,7 @@ class PaperQueue:
 
     def _queue(self, task: Task, way: Way) -> float:
         reported = task.view.roster.queue_of(way.reader)
-        if reported is not None:
+        if reported is not None and not self.ledger:
             return reported
         return task.view.accounts[way.nics[0]].outstanding(task.now)
 

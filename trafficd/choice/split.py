@@ -118,12 +118,21 @@ def option_of(task: Task, pair: Pair, parts: Sequence[tuple[Way, int]]) -> Optio
     """Parts with what limits each, other parts of the same read on its resources included."""
     if len(parts) == 1:
         return single(task, pair, parts[0][0])
-    loaded: dict[Account, float] = {}
-    for way, size in parts:
-        for account, weight in way.loads:
-            loaded[account] = loaded.get(account, 0.0) + weight * size
+    loaded = _loaded(parts)
     found = tuple([_part(task, way, size, loaded) for way, size in parts])
     return Option(max([part.seconds for part in found]), pair, found)
+
+
+def _loaded(parts: Sequence[tuple[Way, int]]) -> dict[Account, float]:
+    """Bytes that all parts together move on each resource, the busier way of it."""
+    moved: dict[Account, list[float]] = {}
+    for way, size in parts:
+        both = way.both or [(0.0, weight) for _, weight in way.loads]
+        for (account, _), (sent, received) in zip(way.loads, both, strict=True):
+            row = moved.setdefault(account, [0.0, 0.0])
+            row[0] += sent * size
+            row[1] += received * size
+    return {account: max(row) for account, row in moved.items()}
 
 
 def _part(task: Task, way: Way, size: int, loaded: dict[Account, float]) -> Part:
@@ -132,7 +141,8 @@ def _part(task: Task, way: Way, size: int, loaded: dict[Account, float]) -> Part
         return Part(way, size, limit, limit.seconds)
     seconds = [(a.outstanding(task.now) + loaded[a]) / a.available for a, _ in way.loads]
     read = max(*seconds[: way.stored], size * way.per_byte)
-    return Part(way, size, limit, read + max(seconds[way.stored :]))
+    copies = max(seconds[way.stored :]) - task.view.feedback.computing_s
+    return Part(way, size, limit, read + max(0.0, copies))
 
 
 def _limit(task: Task, way: Way, size: int, loaded: dict[Account, float]) -> Limit:

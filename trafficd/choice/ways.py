@@ -3,13 +3,16 @@
 A way loads a vector of resources: the reading node's storage NIC, compute NICs (with their loopback on the PCIe side
 where the policy says that runtimes copy through them), sources and links. Per byte read, DualPath section 4.2:
 
-========================  ============================  ============================
-                          read by the prefill node      read by the decode node
-========================  ============================  ============================
-prefill GPU's NIC         2 (loopback, then sent on)    1 (received)
-decode node's NIC, rail   -                             1 (sent)
-decode GPU's NIC          2 (received, loopback)        1 (loopback)
-========================  ============================  ============================
+=======================  ===============================  ==============================
+                         read by the prefill node         read by the decode node
+=======================  ===============================  ==============================
+prefill GPU's NIC        sends 2 (loopback, to the        receives 1
+                         decode node), receives 1
+decode node's NIC        -                                sends 1
+decode GPU's NIC         receives 1                       -
+=======================  ===============================  ==============================
+
+What the decode node loads from its buffer into HBM comes after the first token and is no part of the read.
 
 Without copies through compute NICs only the transfer of the decode side remains. NICs are full duplex: what counts is
 the busier direction. A resource takes (bytes ahead + own bytes) / (rate that KV may use there) seconds; the largest is
@@ -30,7 +33,9 @@ from trafficd.choice.view import MOST_REMEMBERED, Hop, Reader, Task, View
 _NIC_DRAW, _HOP_DRAW = 1, 2
 Load = tuple[Account, float]
 """A resource and the bytes moved there per byte read."""
-NO_LOADS: tuple[Load, ...] = ()
+Copies = tuple[tuple[Account, float, float], ...]
+"""A GPU's NIC with the bytes it sends and receives per byte read."""
+NO_COPIES: Copies = ()
 
 
 class Limit(NamedTuple):
@@ -58,6 +63,8 @@ class Way(NamedTuple):
     limit: Limit
     seconds: float
     stored: int
+    both: tuple[tuple[float, float], ...] = ()
+    """Parallel to ``loads``: bytes sent and received there per byte read; empty: all one way."""
     relay: bool = False
 
 
@@ -137,7 +144,7 @@ def prefill_way(task: Task, prefill: Known, decode: Known | None) -> Way | None:
             limit[0],
             1,
         )
-    own = _copies(task.view, ((prefill, 2.0), (decode, 2.0)))
+    own = _copies(task.view, ((prefill, 2.0, 1.0), (decode, 0.0, 1.0)))
     return None if own is None else made(task, (Side.PREFILL, node), reader, (), own)
 
 
@@ -150,28 +157,26 @@ def decode_way(task: Task, prefill: Known, decode: Known) -> Way | None:
     hop = None if reader is None else best_hop(task, prefill, node)
     if reader is None or hop is None:
         return None
-    own: tuple[Load, ...] | None = NO_LOADS
-    if task.view.snapshot.settings.through_compute_nics:
-        own = _copies(task.view, ((decode, 1.0),))
-    return None if own is None else made(task, (Side.DECODE, node), reader, (hop,), own)
+    return made(task, (Side.DECODE, node), reader, (hop,), NO_COPIES)
 
 
-def made(
-    task: Task, where: tuple[Side, str], reader: Reader, hops: tuple[Hop, ...], own: tuple[Load, ...]
-) -> Way:
+def made(task: Task, where: tuple[Side, str], reader: Reader, hops: tuple[Hop, ...], own: Copies) -> Way:
     """A way by its parts, with its slowest resource."""
     accounts = task.view.accounts
-    nics, weights = [reader.nic], {reader.account: 1.0}
-    per_byte, fixed = reader.per_byte, reader.limit
+    moved = {reader.account: [0.0, 1.0]}
+    nics, per_byte, fixed = [reader.nic], reader.per_byte, reader.limit
     for hop in hops:
         nics += (hop.out, hop.into)
-        for i in (hop.out, hop.into):
-            weights[accounts[i]] = weights.get(accounts[i], 0.0) + 1.0
+        moved.setdefault(accounts[hop.out], [0.0, 0.0])[0] += 1.0
+        moved.setdefault(accounts[hop.into], [0.0, 0.0])[1] += 1.0
         if 1 / hop.link_rate > per_byte:
             per_byte, fixed = 1 / hop.link_rate, hop.link
-    for account, weight in own:
-        weights[account] = weights.get(account, 0.0) + weight
-    loads = tuple(weights.items())
+    for account, sent, received in own:
+        row = moved.setdefault(account, [0.0, 0.0])
+        row[0] += sent
+        row[1] += received
+    both = tuple([(sent, received) for sent, received in moved.values()])
+    loads = tuple([(account, max(row)) for account, row in zip(moved, both, strict=True)])
     limit = slowest(task, loads, (per_byte, fixed), task.size)
     seconds = limit.seconds
     stored = len(loads)
@@ -180,8 +185,9 @@ def made(
         seconds = max(
             (loads[0][0].outstanding(task.now) + task.size) / loads[0][0].available, per_byte * task.size
         )
-        seconds += slowest(task, loads[1:], (0.0, ""), task.size).seconds
-    return Way(*where, tuple(nics), loads, per_byte, fixed, limit, seconds, stored, relay=len(hops) > 1)
+        copies = slowest(task, loads[1:], (0.0, ""), task.size).seconds
+        seconds += max(0.0, copies - task.view.feedback.computing_s)
+    return Way(*where, tuple(nics), loads, per_byte, fixed, limit, seconds, stored, both, len(hops) > 1)
 
 
 def slowest(task: Task, loads: tuple[Load, ...], fixed: tuple[float, str], size: float) -> Limit:
@@ -206,15 +212,15 @@ def _reading(task: Task, reader: Reader) -> Limit:
     return Limit(seconds, f"nic:{account.nic}", queue, rate)
 
 
-def _copies(view: View, engines: tuple[tuple[Known | None, float], ...]) -> tuple[Load, ...] | None:
+def _copies(view: View, engines: tuple[tuple[Known | None, float, float], ...]) -> Copies | None:
     """Loads of the GPUs' own NICs; None when one of them has none that is up."""
-    found: list[Load] = []
-    for known, weight in engines:
+    found: list[tuple[Account, float, float]] = []
+    for known, sent, received in engines:
         if known is not None:
             nic = view.own_nic(known)
             if nic is None:
                 return None
-            found.append((view.accounts[nic], weight))
+            found.append((view.accounts[nic], sent, received))
     return tuple(found)
 
 

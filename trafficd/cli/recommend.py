@@ -81,6 +81,17 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
             metavar="NODE/RANK",
             help=f"{role} engine or candidates; may be repeated (default: any)",
         )
+    parser.add_argument("--strategy", default="", metavar="NAME", help="strategy (default: the policy's)")
+    parser.add_argument(
+        "--engines",
+        default="",
+        metavar="NAME",
+        help="rule for engines (default: the policy's or the strategy's)",
+    )
+    parser.add_argument("--strict", action="store_true", help="leave out plans much slower than the best")
+    parser.add_argument(
+        "--explain", action="store_true", help="say what each resource takes and why the first plan won"
+    )
     parser.add_argument("--intent", default="", help="what the flow is for (default kv-read)")
     parser.add_argument(
         "--max-plans", type=int, default=0, metavar="N", help="longest list wanted (default: all)"
@@ -123,6 +134,10 @@ def request_of(args: argparse.Namespace) -> path_pb2.RecommendRequest:
         ),
         reserve_ttl_ms=round(args.reserve * 1000),
         max_plans=args.max_plans,
+        strategy=args.strategy,
+        engine_rule=args.engines,
+        strict=args.strict,
+        explain=args.explain,
     )
 
 
@@ -155,6 +170,8 @@ def _show(answer: path_pb2.RecommendResponse) -> None:
     )
     if answer.plans:
         say(table(head, _rows(answer)))
+    if answer.HasField("explanation"):
+        _explain(answer)
     if answer.HasField("fallback"):
         reason = path_pb2.FallbackReason.Name(answer.fallback.reason).removeprefix("FALLBACK_REASON_").lower()
         say(f"fallback ({reason.replace('_', ' ')}): {answer.fallback.detail}")
@@ -163,6 +180,50 @@ def _show(answer: path_pb2.RecommendResponse) -> None:
     say(f"snapshot {answer.snapshot_version}, good for {answer.valid_for_ms} ms")
     for p in answer.problems:
         complain(f"{p.item}: {p.reason}")
+
+
+def _explain(answer: path_pb2.RecommendResponse) -> None:
+    told = answer.explanation
+    say(f"strategy {told.strategy}, engines {told.engine_rule}")
+    say(f"{told.reason}")
+    head = (
+        "PLAN",
+        "LEG",
+        "RESOURCE",
+        "SECONDS",
+        "QUEUE",
+        "HIGHER LANES",
+        "OWN BYTES",
+        "WEIGHT",
+        "DATA AGE",
+        "HOPS",
+    )
+    say(table(head, _resources(answer)))
+    for i, plan in enumerate(told.plans, 1):
+        if plan.note:
+            say(f"plan {i}: {plan.note}")
+
+
+def _resources(answer: path_pb2.RecommendResponse) -> Iterator[tuple[object, ...]]:
+    for i, plan in enumerate(answer.explanation.plans, 1):
+        for r in plan.resources:
+            name = (
+                r.name
+                if r.learned_ratio in (0.0, 1.0)
+                else f"{r.name} (at {r.learned_ratio:.0%} of its rate)"
+            )
+            yield (
+                i,
+                r.leg + 1,
+                name,
+                f"{r.seconds:.6f}",
+                f"{r.queue_seconds:.6f}",
+                f"{r.higher_lane_seconds:.6f}",
+                f"{r.serialisation_seconds:.6f}",
+                f"{r.weight:g}",
+                f"{r.data_age_seconds:.1f} s" if r.HasField("data_age_seconds") else "none",
+                r.hops or "",
+            )
 
 
 def _rows(answer: path_pb2.RecommendResponse) -> Iterator[tuple[object, ...]]:

@@ -83,18 +83,17 @@ def test_a_queue_moves_bytes_to_the_other_side_until_both_are_done_together() ->
     assert plan.expected_seconds == pytest.approx(0.7, rel=1e-3)
 
 
-def test_what_both_sides_share_is_shared() -> None:
-    """The prefill GPU's NIC moves 2 bytes per byte of the prefill side and 1 of the decode side."""
-    taken = replace(snapshot(), settings=PathSettings(through_compute_nics=True))
-    made = engine(taken)
+def test_copies_follow_the_read_and_count_each_direction_by_itself() -> None:
+    """Half by each side: 0.5 s from storage, then the prefill GPU's NIC sends 10 GB and receives as many."""
+    made = engine(replace(snapshot(), settings=PathSettings(through_compute_nics=True)))
     plan = first(made, read(abilities=MANY, strategy="split"))
-    alone = first(made, read(abilities=replace(MANY, max_legs=1, no_prefill_side=True), strategy="split"))
+    alone = first(made, read(abilities=replace(MANY, max_legs=1), strategy="split"))
     assert plan is not None
     assert alone is not None
-    # All of it by the decode side takes the decode GPU's NIC 2 s; each byte on the prefill side costs it as much.
-    assert alone.expected_seconds == pytest.approx(2.0)
-    assert len(plan.legs) == 1
-    assert plan.expected_seconds == pytest.approx(2.0)
+    assert plan.expected_seconds == pytest.approx(0.5 + 1.0)
+    # One leg by the decode side: the whole read from storage, then once through the NICs of the way.
+    assert (alone.legs[0].side, alone.expected_seconds) == (Side.DECODE, pytest.approx(1.0 + 1.0))
+    assert dict(plan.legs[0].loads or plan.legs[1].loads)["p1/c0"] == 2.0
 
 
 def test_small_reads_and_small_gains_are_not_split() -> None:
