@@ -226,6 +226,8 @@ class FabricInventory:
     offers: tuple[DriverOffer, ...] = ()
     port_types: tuple[FabricPortType, ...] = ()
     settings: tuple[FabricSetting, ...] = ()
+    dump: str = ""
+    """What was found there, as ``ibnetdiscover`` prints it; empty when that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import fields
 
 from trafficd.api.v1 import agent_pb2
@@ -165,7 +166,24 @@ def _fabric(message: agent_pb2.FabricInventory) -> FabricInventory:
         _offers(message),
         tuple(_port_type(t) for t in message.port_types),
         tuple(FabricSetting(s.name, s.value) for s in message.settings),
+        _dump(message.dump),
     )
+
+
+MOST_DUMP_BYTES = 1 << 26
+"""Of a subnet's dump; one of 10,000 adapters has 4 MB."""
+
+
+def _dump(data: bytes) -> str:
+    """Empty where it is none, or longer than any subnet's."""
+    if not data:
+        return ""
+    reader = zlib.decompressobj()
+    try:
+        text = reader.decompress(data, MOST_DUMP_BYTES)
+    except zlib.error:
+        return ""
+    return "" if reader.unconsumed_tail else text.decode(errors="replace")
 
 
 def _port_type(t: agent_pb2.FabricPortType) -> FabricPortType:
@@ -191,6 +209,7 @@ def inventory_message(inventory: NodeInventory) -> agent_pb2.InventoryReport:
                 offers=_offer_messages(f.offers),
                 port_types=[_port_type_message(t) for t in f.port_types],
                 settings=[agent_pb2.FabricSetting(name=s.name, value=s.value) for s in f.settings],
+                dump=zlib.compress(f.dump.encode()) if f.dump else b"",
             )
             for f in inventory.fabrics
         ],

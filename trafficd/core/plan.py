@@ -12,6 +12,7 @@ from functools import cache
 from types import MappingProxyType
 
 from trafficd.core.agreement import Neighbours, disagreement, neighbours
+from trafficd.core.found import found_notes
 from trafficd.core.place import Placement, place
 from trafficd.core.ports import Render, Wire, chosen, is_dcb, notes_of, renderer
 from trafficd.core.subnets import make_subnet
@@ -186,6 +187,7 @@ def plan(
         *(_only_observed(p) for s in scopes for p in s.unfit),
         *_fabric_notes(scopes, among),
         *_standby_notes(scopes, known),
+        *found_notes(fabric, inventories),
     ]
     conflicts = tuple(
         Conflict(c.kind, c.name, tuple(p.name for p in c.policies)) for c in every if len(c.policies) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -215,6 +216,7 @@ def _fabric_out(f: FabricInventory) -> agent_pb2.FabricInventory:
         offers=_offers_out(f.offers),
         port_types=[_port_type_out(t) for t in f.port_types],
         settings=[agent_pb2.FabricSetting(name=s.name, value=s.value) for s in f.settings],
+        dump=zlib.compress(f.dump.encode()) if f.dump else b"",
     )
 
 

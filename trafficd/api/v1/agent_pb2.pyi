@@ -304,18 +304,20 @@ class InventoryReport(_message.Message):
     def __init__(self, ports: _Optional[_Iterable[_Union[PortInventory, _Mapping]]] = ..., gpus: _Optional[_Iterable[_Union[GpuInventory, _Mapping]]] = ..., memory_bytes: _Optional[int] = ..., fabrics: _Optional[_Iterable[_Union[FabricInventory, _Mapping]]] = ...) -> None: ...
 
 class FabricInventory(_message.Message):
-    __slots__ = ("name", "ports", "offers", "port_types", "settings")
+    __slots__ = ("name", "ports", "offers", "port_types", "settings", "dump")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     OFFERS_FIELD_NUMBER: _ClassVar[int]
     PORT_TYPES_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    DUMP_FIELD_NUMBER: _ClassVar[int]
     name: str
     ports: int
     offers: _containers.RepeatedCompositeFieldContainer[DriverOffer]
     port_types: _containers.RepeatedCompositeFieldContainer[FabricPortType]
     settings: _containers.RepeatedCompositeFieldContainer[FabricSetting]
-    def __init__(self, name: _Optional[str] = ..., ports: _Optional[int] = ..., offers: _Optional[_Iterable[_Union[DriverOffer, _Mapping]]] = ..., port_types: _Optional[_Iterable[_Union[FabricPortType, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[FabricSetting, _Mapping]]] = ...) -> None: ...
+    dump: bytes
+    def __init__(self, name: _Optional[str] = ..., ports: _Optional[int] = ..., offers: _Optional[_Iterable[_Union[DriverOffer, _Mapping]]] = ..., port_types: _Optional[_Iterable[_Union[FabricPortType, _Mapping]]] = ..., settings: _Optional[_Iterable[_Union[FabricSetting, _Mapping]]] = ..., dump: _Optional[bytes] = ...) -> None: ...
 
 class FabricPortType(_message.Message):
     __slots__ = ("type", "ports", "vls", "operational_vls", "high_entries", "low_entries", "mtu_bytes")

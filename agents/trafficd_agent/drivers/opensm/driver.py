@@ -18,6 +18,7 @@ from trafficd_agent.drivers.opensm.cause import Glance, why
 from trafficd_agent.drivers.opensm.commit import commit, commit_files, log_of
 from trafficd_agent.drivers.opensm.conf import writable
 from trafficd_agent.drivers.opensm.counters import FabricReader
+from trafficd_agent.drivers.opensm.found import subnet_of
 from trafficd_agent.drivers.opensm.manager import STANDBY
 from trafficd_agent.drivers.opensm.options import OpensmOptions
 from trafficd_agent.drivers.opensm.process import find
@@ -28,11 +29,18 @@ from trafficd_agent.drivers.opensm.texts import Texts, read_texts, text_elements
 from trafficd_topology.counters import Reader
 from trafficd_topology.diff import Change, Element, Steps, state
 from trafficd_topology.model import DriverOffer, FabricInventory, FabricSetting, ScopeKind
+from trafficd_topology.parsers.ibnetdiscover import dump
 from trafficd_topology.parsers.opensm_conf import INFORMING
 from trafficd_topology.qos.kinds import IB_TABLES
 from trafficd_topology.qos.steps import IB_STEPS
 
 STEPS: Steps = IB_STEPS
+RECENT_S = 10.0
+"""How old what was found may be that an inventory tells."""
+NOT_OURS = (
+    "this subnet manager is not ours to write (render_only): make its files with trafficd-agent subnet render, and apply "
+    "them there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class _Fabric:
     whole_at: float = 0.0
     turn: int = 0
     identity: str = ""
-    seen: tuple[Port, ...] = ()
+    found: Survey | None = None
+    found_at: float = 0.0
     last: Glance | None = None
 
     def cause(self, seen: Glance) -> str:
@@ -65,7 +74,18 @@ class _Fabric:
 
     def last_seen(self) -> tuple[Port, ...]:
         """Ports with a link at the last look; empty before the first."""
-        return self.seen
+        return self.found.ports if self.found is not None else ()
+
+    def recent(self) -> Survey:
+        """The subnet without regard to tables, as of a few seconds ago at most. Raises DriverError."""
+        found = self.found
+        if found is None or time.monotonic() - self.found_at > RECENT_S:
+            found = self._keep(self.smp.ports())
+        return found
+
+    def _keep(self, survey: Survey) -> Survey:
+        self.found, self.found_at = survey, time.monotonic()
+        return survey
 
     def look(self, identity: str) -> Survey:
         """Read the subnet, every pair of it where that is due. Raises DriverError."""
@@ -77,8 +97,7 @@ class _Fabric:
         else:
             self.turn += 1
             survey = self.smp.survey(self.turn)
-        self.seen = survey.ports
-        return survey
+        return self._keep(survey)
 
 
 class OpensmDriver:
@@ -105,6 +124,9 @@ class OpensmDriver:
         """Whether opensm.conf can be replaced, OpenSM runs, and packets can be sent."""
         try:
             fabric = self._fabric(scope)
+            if fabric.options.render_only:
+                fabric.smp.activity()
+                return Capability(supported=True, reason=NOT_OURS, writable=False)
             if reason := writable(Path(fabric.options.conf)):
                 return Capability(supported=False, reason=reason)
             find(fabric.options)
@@ -125,15 +147,14 @@ class OpensmDriver:
             can = self.probe(scope)
             offers = (DriverOffer(self.name, can.supported, can.reason),)
             try:
-                survey = fabric.smp.ports()
+                survey = fabric.recent()
                 options = read_texts(Path(fabric.options.conf)).options
             except DriverError:
                 yield FabricInventory(scope, None, offers)
                 continue
             settings = tuple(FabricSetting(k, options[k]) for k in INFORMING if k in options)
-            yield FabricInventory(
-                scope, len(survey.ports), offers, tuple(tables.port_types(survey)), settings
-            )
+            types = tuple(tables.port_types(survey))
+            yield FabricInventory(scope, len(survey.ports), offers, types, settings, dump(subnet_of(survey)))
 
     def fabric_ports(self, scope: str) -> FabricPorts:
         """What the subnet manager serves. Raises DriverError."""
@@ -150,6 +171,8 @@ class OpensmDriver:
         ``qos`` off OpenSM programs no tables: what ports hold then is nobody's, and not part of the state.
         """
         fabric = self._fabric(scope)
+        if fabric.options.render_only:
+            return self._read_only(fabric)
         process = find(fabric.options)
         texts = read_texts(Path(fabric.options.conf))
         foreign = unapplied(texts, process, log_of(fabric.options, process, texts.options))
@@ -168,6 +191,19 @@ class OpensmDriver:
         seen = Glance(process, manager, state(elements))
         identity = f"{process.identity} master"
         return Observation(seen.state, foreign, frozenset(unreadable), identity, fabric.cause(seen))
+
+    def _read_only(self, fabric: _Fabric) -> Observation:
+        """Ports as they are, and an exported configuration where there is one. Nothing is known of a process."""
+        path = Path(fabric.options.conf)
+        texts = read_texts(path) if path.exists() else None
+        survey = fabric.look(NOT_OURS)
+        elements = [*tables.table_elements(survey), *(text_elements(texts) if texts else ())]
+        unreadable = {s.name for s in survey.silent} | ({"option", "file"} if texts is None else {"file"})
+        if texts is None or tables.high_limit_hidden(survey, texts.options):
+            unreadable.add(tables.HIGH_LIMIT)
+        if texts is not None:
+            elements += [*tables.high_limit_elements(survey, texts.options)]
+        return Observation(state(elements), unreadable=frozenset(unreadable))
 
     def write(self, scope: str, change: Change) -> None:
         """Note a change for the end of the batch; outside a batch, carry it out."""

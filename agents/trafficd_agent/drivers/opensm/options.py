@@ -13,6 +13,9 @@ class OpensmOptions:
     """Name of the fabric, as policies and the fabric file use it."""
     conf: str = "/etc/opensm/opensm.conf"
     """The file that OpenSM reads; its process is found by it."""
+    render_only: bool = False
+    """The subnet manager is not ours (UFM, a switch's own): ports are read and compared, ``conf`` is its exported
+    configuration or nothing, and nothing is ever written."""
     pid_file: str | None = None
     """Names OpenSM's process where its command line does not (a container, a wrapper)."""
     log: str | None = None

@@ -7,6 +7,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -29,6 +30,8 @@ class Smp:
     def __init__(self, options: OpensmOptions) -> None:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        # A scope's thread and the one that takes inventory ask alike.
+        self._lock = threading.Lock()
         # What the library warns of; cut before every question, so that it never grows.
         self._warnings: IO[bytes] | None = None
 
@@ -120,7 +123,11 @@ class Smp:
         return self._process
 
     def _ask(self, word: str) -> list[str]:
-        """Ask; a helper that had ended since the last question is replaced, and its successor asked once."""
+        """Ask, one question at a time; a helper that had ended since the last one is replaced, and asked once."""
+        with self._lock:
+            return self._ask_alone(word)
+
+    def _ask_alone(self, word: str) -> list[str]:
         replaceable = self._process is not None
         try:
             try:
