@@ -1,7 +1,7 @@
 """The figures of path choice: every row against its yardstick, for three callers, with paired 95 % intervals.
 
-``python tests/bench/choice.py`` runs the rows that the state file does not hold yet and prints all; ``--rows WORD`` only
-those whose name has the word, ``--seeds N`` and ``--turns N`` other sizes, ``--again`` anew. The **yardstick** of a figure
+``python tests/bench/choice.py`` runs the rows that the state file does not hold yet and prints all; ``--rows BEGIN`` only
+those whose name begins so, ``--seeds N`` and ``--turns N`` other sizes, ``--again`` anew. The **yardstick** of a figure
 is the best of: the paper's rule as it is, the same with our ledger, static weights, and weights by bytes with engines in
 rotation, each with one leg on either side; static weights with least-loaded engines are printed beside it.
 """
@@ -360,7 +360,7 @@ def main() -> int:
     ]
     jobs += [(f.name, lambda f=f: list(lines(seen(f, args.seeds or f.seeds, args.turns)))) for f in figures()]
     for name, job in jobs:
-        if args.rows not in name:
+        if not name.startswith(args.rows):
             continue
         if args.again or name not in _stored(args.state):
             _keep(args.state, name, job())
