@@ -31,7 +31,7 @@ class Outcome:
     model_delivered: float | None
     """What the loads got of what they offered; 1 where KV takes nothing from them."""
     prediction_error: float | None
-    """Mean of |expected - seen| over seen, of what the network takes: reading, and moving that computing does not hide."""
+    """Sum of |expected - seen| over that of seen, of what the network takes: reading, and moving that computing does not hide."""
     read_mean_s: float | None
     agents_done: int
     longest_read_s: float
@@ -46,7 +46,8 @@ class Gauge:
     ttft: list[float] = field(default_factory=list)
     tpot: list[float] = field(default_factory=list)
     trajectories: list[float] = field(default_factory=list)
-    errors: list[float] = field(default_factory=list)
+    missed: float = 0.0
+    taken: float = 0.0
     reads: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
     used: list[float] = field(default_factory=list)
@@ -59,7 +60,8 @@ class Gauge:
 
     def foretold(self, expected: float | None, seen: float) -> None:
         if expected is not None and seen > 0:
-            self.errors.append(abs(expected - seen) / seen)
+            self.missed += abs(expected - seen)
+            self.taken += seen
 
     def window(self) -> None:
         """The end of a window: how evenly its bytes were spread over the storage NICs."""

@@ -235,7 +235,7 @@ class Simulation:
             storage_use=ingress / full if full else 0.0,
             compute_use=max(busiest, default=0.0) / end if end else 0.0,
             model_delivered=self.beside.delivered(),
-            prediction_error=mean(gauge.errors),
+            prediction_error=gauge.missed / gauge.taken if gauge.taken else None,
             read_mean_s=mean(gauge.reads),
             agents_done=len(gauge.trajectories),
             longest_read_s=max(gauge.reads, default=0.0),
