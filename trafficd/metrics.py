@@ -16,15 +16,24 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from trafficd.choice.request import FallbackReason
 from trafficd.core.balance import Balance
 from trafficd.core.overview import overview
 from trafficd.core.rollout import Phase
 from trafficd.core.settle import withheld
+from trafficd.core.snapshot import RoleUse
 from trafficd.core.state import ControlState
 from trafficd_topology.model import NicKind
 from trafficd_topology.status import ConditionStatus, ConditionType
 
 ANSWER_BUCKETS_S = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
+ROLE_LABELS = ("node", "role", "pool")
+CONTROLLERS_REASONS = (
+    FallbackReason.NO_TELEMETRY,
+    FallbackReason.STALE_TELEMETRY,
+    FallbackReason.NO_QUEUE,
+)
+"""The others are a client's own, which chooses without us."""
 AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -32,6 +41,20 @@ AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 class KindBalance:
     kind: NicKind
     balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Reads that schedulers took leases for: how many ended, their seconds as predicted (at claimed rates) and as they
+    took, and what is under way: leases, their bytes, and NICs that reads showed to be slower than they claim.
+    """
+
+    ended: int = 0
+    predicted_s: float = 0.0
+    observed_s: float = 0.0
+    leases: int = 0
+    outstanding_bytes: int = 0
+    slowed_nics: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,8 @@ class View:
     files: tuple[str, ...] = ()
     certificates: tuple[tuple[str, float], ...] = ()
     """(file, when its first certificate ends, seconds since the Unix epoch)."""
+    roles: tuple[RoleUse, ...] = ()
+    reads: Reads = Reads()
 
 
 def _gauge(
@@ -149,6 +174,63 @@ def _balances(balances: tuple[KindBalance, ...]) -> Iterator[Metric]:
     yield _gauge("nic_balance_jain_ratio", "Jain's fairness index of the NICs of a kind.", ("kind",), jain)
 
 
+def _roles(state: ControlState, roles: tuple[RoleUse, ...]) -> Iterator[Metric]:
+    hosts = () if state.spec is None else state.spec.hosts
+    rows = [((h.name, h.role.value, h.pool or ""), 1.0) for h in hosts]
+    yield _gauge(
+        "node_info",
+        "Hosts of the fabric, by what they do; of storage hosts, the pool they serve.",
+        ROLE_LABELS,
+        rows,
+    )
+    mean = [((u.kind.value, u.role.value), u.mean_bytes_per_s) for u in roles]
+    yield _gauge(
+        "role_nic_load_bytes_per_second",
+        "What a NIC of a kind carries on average on the hosts of a role, both directions together.",
+        ("kind", "role"),
+        mean,
+    )
+    known = [(u, u.balance) for u in roles]
+    peak = [((u.kind.value, u.role.value), v) for u, b in known if (v := b.max_over_average) is not None]
+    yield _gauge(
+        "role_nic_imbalance_ratio",
+        "Busiest NIC of a kind over their average load, among the hosts of a role.",
+        ("kind", "role"),
+        peak,
+    )
+    jain = [((u.kind.value, u.role.value), v) for u, b in known if (v := b.jain) is not None]
+    yield _gauge(
+        "role_nic_balance_jain_ratio",
+        "Jain's fairness index of the NICs of a kind, among the hosts of a role.",
+        ("kind", "role"),
+        jain,
+    )
+
+
+def _reads(reads: Reads) -> Iterator[Metric]:
+    yield _count("reads_ended", "Reads under a lease that ended.", (), [((), reads.ended)])
+    yield _count(
+        "reads_predicted_seconds",
+        "Seconds that reads which ended were predicted to take.",
+        (),
+        [((), reads.predicted_s)],
+    )
+    yield _count("reads_observed_seconds", "Seconds that they took.", (), [((), reads.observed_s)])
+    yield _gauge("leases", "Leases that are held now.", (), [((), reads.leases)])
+    yield _gauge(
+        "reserved_bytes",
+        "Bytes that are reckoned to be still to come, on all NICs together.",
+        (),
+        [((), reads.outstanding_bytes)],
+    )
+    yield _gauge(
+        "nics_slowed",
+        "NICs that reads showed to be clearly slower than they claim.",
+        (),
+        [((), reads.slowed_nics)],
+    )
+
+
 def families(view: View) -> Iterator[Metric]:
     """Every family that is computed at the scrape."""
     yield from _policies(view.state)
@@ -156,6 +238,8 @@ def families(view: View) -> Iterator[Metric]:
     yield from _nodes(view.state)
     yield from _drift(view.state)
     yield from _balances(view.balances)
+    yield from _roles(view.state, view.roles)
+    yield from _reads(view.reads)
     yield _gauge(
         "certificate_expiry_timestamp_seconds",
         "When the first certificate of a file ends, since the Unix epoch.",
@@ -190,6 +274,8 @@ class Answers(Protocol):
 
     def answered(self, result: str, seconds: float, data_age_s: float | None) -> None: ...
 
+    def fell_back(self, reason: FallbackReason) -> None: ...
+
     def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None: ...
 
 
@@ -213,6 +299,14 @@ class RecommendationMetrics:
             registry=registry,
         )
 
+        self._fallbacks = Counter(
+            "trafficd_recommendation_fallbacks",
+            "Answers that are not the full one, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in CONTROLLERS_REASONS:
+            self._fallbacks.labels(reason.name.lower())
         self._shadows = Counter(
             "trafficd_shadow_choices",
             "Choices that schedulers made by themselves and reported, by whether they could be reckoned.",
@@ -225,6 +319,9 @@ class RecommendationMetrics:
             ("choice",),
             registry=registry,
         )
+
+    def fell_back(self, reason: FallbackReason) -> None:
+        self._fallbacks.labels(reason.name.lower()).inc()
 
     def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None:
         self._shadows.labels("unknown" if problem else "reckoned").inc()

@@ -98,6 +98,8 @@ class Controller:
             self._heard.reports(),
             tuple(r.name for r in self._reloaders),
             tuple(endings(self._config)),
+            self._paths.roles,
+            self._paths.reads,
         )
 
     def _uuid(self) -> str:

@@ -19,10 +19,10 @@ from trafficd.choice.engine import PathEngine
 from trafficd.choice.snapshot import Snapshot
 from trafficd.core.frame import Frame, make_frame
 from trafficd.core.settle import inventories
-from trafficd.core.snapshot import Live, Moment, balance_of, build_snapshot, loads
+from trafficd.core.snapshot import Live, Moment, RoleUse, balance_of, build_snapshot, loads, use_by_role
 from trafficd.core.state import ControlState
 from trafficd.core.telemetry import TelemetryStore
-from trafficd.metrics import Answers, KindBalance
+from trafficd.metrics import Answers, KindBalance, Reads
 from trafficd.server.path import PathService, register
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import NicKind
@@ -34,6 +34,7 @@ log = logging.getLogger("trafficd.paths")
 class Built:
     snapshot: Snapshot
     balances: tuple[KindBalance, ...]
+    roles: tuple[RoleUse, ...]
 
 
 class Paths:
@@ -49,6 +50,8 @@ class Paths:
         self._changed = asyncio.Event()
         self._built = 0
         self.balances: tuple[KindBalance, ...] = ()
+        self.roles: tuple[RoleUse, ...] = ()
+        self.reads = Reads()
 
     def register(self, server: grpc.aio.Server) -> None:
         register(self._service, server)
@@ -80,7 +83,8 @@ class Paths:
         moment = Moment(f"{self._state().generation}-{self._built}", now, time.time_ns())
         built = await asyncio.to_thread(_build, self._frame, self.telemetry, live, moment)
         self._service.publish(built.snapshot)
-        self.balances = built.balances
+        self.balances, self.roles = built.balances, built.roles
+        self.reads = _reads(engine, live)
 
 
 def _frame(state: ControlState, before: Frame | None) -> Frame | None:
@@ -91,4 +95,16 @@ def _frame(state: ControlState, before: Frame | None) -> Frame | None:
 def _build(frame: Frame, telemetry: TelemetryStore, live: Live, moment: Moment) -> Built:
     among = loads(frame, telemetry)
     balances = tuple(KindBalance(kind, balance_of(kind, among)) for kind in NicKind)
-    return Built(build_snapshot(frame, telemetry, live, moment), balances)
+    return Built(build_snapshot(frame, telemetry, live, moment), balances, use_by_role(among))
+
+
+def _reads(engine: PathEngine, live: Live) -> Reads:
+    told = engine.feedback
+    return Reads(
+        told.reads,
+        told.predicted_s,
+        told.observed_s,
+        len(engine.ledger),
+        sum((live.totals or {}).values()),
+        len(live.learned or ()),
+    )

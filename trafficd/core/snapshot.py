@@ -122,6 +122,7 @@ class NicLoad:
 
     port: PortKey
     kind: NicKind
+    role: Role
     bytes_per_s: float
 
 
@@ -129,7 +130,7 @@ def loads(frame: Frame, telemetry: TelemetryStore) -> tuple[NicLoad, ...]:
     """What each NIC of the inference nodes carries; storage hosts are not theirs to balance."""
     nics = ((nic, telemetry.use(nic.own)) for nic in frame.nics if nic.role is not Role.STORAGE)
     return tuple(
-        NicLoad(nic.port, nic.kind, _possible(nic, use.transmit) + _possible(nic, use.receive))
+        NicLoad(nic.port, nic.kind, nic.role, _possible(nic, use.transmit) + _possible(nic, use.receive))
         for nic, use in nics
         if use is not None
     )
@@ -138,3 +139,23 @@ def loads(frame: Frame, telemetry: TelemetryStore) -> tuple[NicLoad, ...]:
 def balance_of(kind: NicKind, among: Iterable[NicLoad]) -> Balance:
     """How evenly the NICs of one kind are used."""
     return balance(load.bytes_per_s for load in among if load.kind is kind)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUse:
+    """NICs of one kind on the hosts of one role: what one of them carries on average, bytes per second, and how even."""
+
+    kind: NicKind
+    role: Role
+    mean_bytes_per_s: float
+    balance: Balance
+
+
+def use_by_role(among: Iterable[NicLoad]) -> tuple[RoleUse, ...]:
+    """Of every kind and role that has a NIC with counters."""
+    groups: dict[tuple[NicKind, Role], list[float]] = {}
+    for load in among:
+        groups.setdefault((load.kind, load.role), []).append(load.bytes_per_s)
+    return tuple(
+        RoleUse(kind, role, sum(loads) / len(loads), balance(loads)) for (kind, role), loads in groups.items()
+    )

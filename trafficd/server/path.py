@@ -15,7 +15,7 @@ import grpc
 
 from trafficd.api.v1 import path_pb2, path_pb2_grpc
 from trafficd.choice.engine import PathEngine
-from trafficd.choice.request import Answer, EngineRef
+from trafficd.choice.request import Answer, EngineRef, FallbackReason
 from trafficd.choice.snapshot import Snapshot
 from trafficd.convert.path import (
     answer_message,
@@ -43,6 +43,8 @@ class Answers(Protocol):
     """Who counts answers. ``result`` is ok, fallback, or a status code's name in lower case."""
 
     def answered(self, result: str, seconds: float, data_age_s: float | None) -> None: ...
+
+    def fell_back(self, reason: FallbackReason) -> None: ...
 
     def shadowed(self, own_seconds: float, our_seconds: float, problem: str) -> None: ...
 
@@ -126,6 +128,8 @@ class PathService(path_pb2_grpc.PathServiceServicer):
         told = answer_message(answer)
         if self._answers is not None:
             self._count("ok" if answer.fallback is None else "fallback", started, answer)
+            if answer.fallback is not None:
+                self._answers.fell_back(answer.fallback.reason)
             if answer.shadow is not None:
                 self._answers.shadowed(
                     answer.shadow.own_seconds, answer.shadow.our_seconds, answer.shadow.problem
