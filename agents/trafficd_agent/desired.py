@@ -26,7 +26,7 @@ class ScopeLane:
     """What a lane is called and what it is for, for counters and people.
 
     ``guaranteed_ratio`` is what it gets of the port with every lane backlogged, 0 to 1; packets that no class claims
-    run in the ``unmarked`` one.
+    run in the ``unmarked`` one. ``priority``: the 802.1p priority that is this lane, on a RoCE port.
     """
 
     id: int
@@ -34,6 +34,7 @@ class ScopeLane:
     traffic_classes: tuple[str, ...] = ()
     guaranteed_ratio: float = 0.0
     unmarked: bool = False
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

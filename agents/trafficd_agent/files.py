@@ -315,6 +315,7 @@ def _plain_lane(n: ScopeLane) -> dict[str, Any]:
         "traffic_classes": list(n.traffic_classes),
         "guaranteed_ratio": n.guaranteed_ratio,
         "unmarked": n.unmarked,
+        "priority": n.priority,
     }
 
 
@@ -322,7 +323,9 @@ def _lane(b: Any) -> ScopeLane:
     """What an earlier agent did not write has its default: an update must not lose what was accepted."""
     lane = ScopeLane(b["id"], b["name"], tuple(b["traffic_classes"]))
     ratio, unmarked = b.get("guaranteed_ratio", 0.0), b.get("unmarked", False)
-    return replace(lane, guaranteed_ratio=float(ratio), unmarked=unmarked is True)
+    priority = b.get("priority")
+    lane = replace(lane, guaranteed_ratio=float(ratio), unmarked=unmarked is True)
+    return replace(lane, priority=None if priority is None else int(priority))
 
 
 def _scope(b: Any) -> DesiredScope:

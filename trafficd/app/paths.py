@@ -75,6 +75,8 @@ class Paths:
         if self._changed.is_set():
             self._changed.clear()
             self._frame = await asyncio.to_thread(_frame, self._state(), self._frame)
+            nics = self._frame.nics if self._frame else ()
+            self.telemetry.count_priorities(frozenset(n.own for n in nics if n.lane_of))
         if self._frame is None:
             return
         engine, now = self._service.engine, time.monotonic()

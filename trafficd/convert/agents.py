@@ -332,7 +332,8 @@ def _scope_message(scope: ScopePlan) -> agent_pb2.DesiredScope:
                 traffic_classes=[c.name for c in classes if c.lane == lane.name],
                 guaranteed_ratio=ratio,
                 unmarked=lane == scope.lanes.default,
+                priority=scope.priorities[i] if scope.priorities else None,
             )
-            for lane, ratio in zip(scope.lanes.lanes, scope.guaranteed, strict=True)
+            for i, (lane, ratio) in enumerate(zip(scope.lanes.lanes, scope.guaranteed, strict=True))
         ],
     )

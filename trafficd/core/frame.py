@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from trafficd.choice import snapshot as choice
 from trafficd.core.place import place
-from trafficd.core.plan import Plan
+from trafficd.core.plan import Plan, ScopePlan
 from trafficd.core.targets import Target, targets
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, NodeInventory, PortInventory, PortKey, Role
+from trafficd_topology.qos.dcb import PRIORITIES
 from trafficd_topology.qos.lanes import Lane, LaneSet
 from trafficd_topology.qos.render import ClassMarking, markings
 from trafficd_topology.qos.shares import guarantees
@@ -35,7 +36,8 @@ class NicFrame:
 
     ``own`` is its port by its agent's name, ``peer`` the port of a managed switch that it is cabled to (by that
     agent's name), which counts per lane what the NIC receives. ``ahead`` are the lanes served before or with KV.
-    ``guarantee`` is the part of the rate that KV always gets; None where no policy makes lanes here.
+    ``guarantee`` is the part of the rate that KV always gets; None where no policy makes lanes here. ``lane_of``: the lane
+    of each 802.1p priority, where the NIC counts by priority; empty elsewhere.
     """
 
     port: PortKey
@@ -48,6 +50,7 @@ class NicFrame:
     kv_lane_id: int
     ahead: frozenset[int]
     guarantee: float | None
+    lane_of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ def make_frame(
     spec = fabric.spec
     among = targets(spec)
     by_port = {t.port: t for t in among}
-    found = _Found(by_port, place(spec, among, inventories).ports, _peers(fabric, by_port), _lanes(plan))
+    found = _Found(
+        by_port, place(spec, among, inventories).ports, _peers(fabric, by_port), _lanes(plan), _scopes(plan)
+    )
     nics = tuple(_nic(host, nic, found) for host in spec.hosts for nic in host.nics)
     layout = _layout(fabric, nics)
     if before is not None and before.layout == layout:
@@ -80,6 +85,7 @@ class _Found:
     placed: Mapping[PortKey, PortInventory]
     peers: Mapping[PortKey, PortKey]
     lanes: Mapping[PortKey, LaneSet]
+    scopes: Mapping[PortKey, ScopePlan]
 
 
 def _peers(fabric: Fabric, among: Mapping[PortKey, Target]) -> dict[PortKey, PortKey]:
@@ -92,6 +98,18 @@ def _lanes(plan: Plan | None) -> dict[PortKey, LaneSet]:
     return {port: scope.lanes for scope in (plan.scopes if plan else ()) for port in scope.ports}
 
 
+def _scopes(plan: Plan | None) -> dict[PortKey, ScopePlan]:
+    return {port: scope for scope in (plan.scopes if plan else ()) for port in scope.ports}
+
+
+def _lane_of(scope: ScopePlan | None) -> tuple[int, ...]:
+    """The lane's id for each priority; those that no lane has belong to the default lane."""
+    if scope is None or not scope.priorities:
+        return ()
+    lanes = {p: lane.id for p, lane in zip(scope.priorities, scope.lanes.lanes, strict=True)}
+    return tuple(lanes.get(p, scope.lanes.default.id) for p in range(PRIORITIES))
+
+
 def kv_lane(lanes: LaneSet) -> Lane:
     """Where KV reads go: the lane of the class with that intent, else the default lane."""
     found = lanes.class_for(KV_INTENT)
@@ -100,7 +118,7 @@ def kv_lane(lanes: LaneSet) -> Lane:
 
 def _nic(host: Host, nic: Nic, found: _Found) -> NicFrame:
     port = PortKey(host.name, nic.name)
-    inventory = found.placed.get(port)
+    inventory, scope = found.placed.get(port), found.scopes.get(port)
     peer = found.peers.get(port)
     lanes = found.lanes.get(port) or (found.lanes.get(peer) if peer else None)
     kv = kv_lane(lanes) if lanes else None
@@ -115,7 +133,8 @@ def _nic(host: Host, nic: Nic, found: _Found) -> NicFrame:
         _agents_name(peer, found.placed) if peer else None,
         kv.id if kv else 0,
         _ahead(lanes, kv) if lanes and kv else frozenset(),
-        _guarantee(lanes, kv) if lanes and kv else None,
+        _guarantee(lanes, kv, scope) if lanes and kv else None,
+        _lane_of(scope),
     )
 
 
@@ -128,7 +147,10 @@ def _agents_name(port: PortKey, placed: Mapping[PortKey, PortInventory]) -> Port
     return PortKey(port.node, placed[port].name) if port in placed else port
 
 
-def _guarantee(lanes: LaneSet, kv: Lane) -> float:
+def _guarantee(lanes: LaneSet, kv: Lane, scope: ScopePlan | None) -> float:
+    """On a RoCE port what ETS comes to; elsewhere what the lane asks for."""
+    if scope is not None and scope.priorities:
+        return scope.guaranteed[lanes.lanes.index(kv)]
     return float(guarantees(lanes.lanes)[lanes.lanes.index(kv)])
 
 

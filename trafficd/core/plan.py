@@ -40,7 +40,8 @@ class ScopePlan:
     ``name`` is the agent's name for the port, or the fabric's. ``ports`` are the fabric file's names of the ports
     it is about: one for a port, the selected ones for a fabric. ``guaranteed`` is what each of ``lanes`` gets of a
     port with every lane backlogged, 0 to 1, in their order. ``notes``: what an operator should know of it, sentences.
-    ``rate_bps`` and ``nic_kind`` are what the fabric file says of a port.
+    ``rate_bps`` and ``nic_kind`` are what the fabric file says of a port. ``priorities``: the 802.1p priority of each of
+    ``lanes`` on a RoCE port, empty elsewhere.
     """
 
     node: str
@@ -59,6 +60,7 @@ class ScopePlan:
     unfit: tuple[Problem, ...] = ()
     """Why a subnet cannot hold its policy: it is then observed, whatever the policy says (``wanted``)."""
     wanted: Mode = Mode.OBSERVE
+    priorities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ def _port_scope(claim: Claim, known: _Known, render: Render) -> ScopePlan | str:
     return ScopePlan(
         target.port.node, claim.kind, port.name, offer.driver, mode, policy.name, made.elements, policy.lanes,
         (target.port,), made.guaranteed, notes,
-        target.rate_bps, _nic_kind(target),
+        target.rate_bps, _nic_kind(target), priorities=made.priorities,
     )  # fmt: skip
 
 

@@ -30,13 +30,15 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a port is told, and what each lane is then guaranteed; or ``problems``, why it cannot hold the policy.
+    """What a port is told, what each lane is then guaranteed, and its 802.1p priority where it has one (else empty); or
+    ``problems``, why it cannot hold the policy.
 
     Problems and notes are sentences that begin after the port's name.
     """
 
     elements: State = ()
     guaranteed: tuple[float, ...] = ()
+    priorities: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -58,8 +60,9 @@ def _dcb(policy: Policy, on: Wire, _: tuple[int, ...]) -> Rendered:
     if on.dcb is None:
         return Rendered(problems=("its agent does not say what DCB can do there: update the agent",))
     made = render_dcb(policy.lanes, policy.roce, on.rate_bps, on.dcb)
-    ratios = ets_guarantees(arrange(policy.lanes, policy.roce))
-    return Rendered(made.elements, ratios, made.problems, made.notes)
+    arranged = arrange(policy.lanes, policy.roce)
+    priorities = tuple(x.priority for x in arranged)
+    return Rendered(made.elements, ets_guarantees(arranged), priorities, made.problems, made.notes)
 
 
 def _fake(policy: Policy, on: Wire, control_ports: tuple[int, ...]) -> Rendered:

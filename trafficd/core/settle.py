@@ -35,7 +35,8 @@ def scope_digest(scope: ScopePlan) -> str:
     lanes = [f"lane {lane.id} {lane.name} {ratio!r} {lane.use}" for lane, ratio in both]
     classes = [f"class {c.name} {c.lane}" for c in scope.lanes.classes]
     port = f"port {scope.rate_bps} {scope.nic_kind}"
-    text = "\n".join([*map(str, head), port, *lanes, *classes, _rendered(scope.elements)])
+    served = [f"priorities {scope.priorities}"] if scope.priorities else []
+    text = "\n".join([*map(str, head), port, *served, *lanes, *classes, _rendered(scope.elements)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -65,7 +65,7 @@ def _state(nic: NicFrame, telemetry: TelemetryStore, outstanding: int, moment: M
     own = telemetry.use(nic.own)
     peer = telemetry.use(nic.peer) if nic.peer else None
     known = [use for use in (own, peer) if use is not None and use.known]
-    splits = [_split(nic, _sent(own)), _split(nic, _received(own, peer))]
+    splits = [_split(nic, _sent(nic, own)), _split(nic, _received(nic, own, peer))]
     ahead_bps = 8 * max(s.ahead for s in splits)
     floor_bps = nic.rate_bps * nic.guarantee if nic.guarantee is not None else 0.0
     at = min((use.at for use in known), default=None)
@@ -87,16 +87,16 @@ class _Carried:
     lanes: Mapping[int, float]
 
 
-def _sent(own: PortUse | None) -> _Carried:
+def _sent(nic: NicFrame, own: PortUse | None) -> _Carried:
     if own is None:
         return _Carried(None, {})
-    return _Carried(own.transmit, own.by_lane(Direction.TRANSMIT))
+    return _Carried(own.transmit, own.by_lane(Direction.TRANSMIT, nic.lane_of))
 
 
-def _received(own: PortUse | None, peer: PortUse | None) -> _Carried:
+def _received(nic: NicFrame, own: PortUse | None, peer: PortUse | None) -> _Carried:
     """Lanes are arbitrated where a packet is sent: what a NIC receives, the switch's port counts by lane."""
     whole = own.receive if own is not None else None
-    lanes = own.by_lane(Direction.RECEIVE) if own is not None else {}
+    lanes = own.by_lane(Direction.RECEIVE, nic.lane_of) if own is not None else {}
     if peer is None:
         return _Carried(whole, lanes)
     return _Carried(peer.transmit if whole is None else whole, lanes or peer.by_lane(Direction.TRANSMIT))

@@ -6,13 +6,14 @@ clocks only measure the time between two samples of one node.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trafficd.core.losses import Losses, LossMeter
 from trafficd.core.losses import places as loss_places
 from trafficd_topology.counters import Column, Direction, Quantity, Sample, delta, rate
 from trafficd_topology.model import PortKey
+from trafficd_topology.qos.dcb import PRIORITIES
 
 _WANTED = frozenset({Quantity.BYTES, Quantity.RDMA_BYTES, Quantity.BACKLOG_BYTES})
 
@@ -35,28 +36,41 @@ class PortUse:
     transmit: float | None = None
     receive: float | None = None
     lanes: tuple[LaneUse, ...] = ()
+    priorities: tuple[LaneUse, ...] = ()
+    """By 802.1p priority, in the place of a lane's id: what a RoCE NIC counts."""
 
     @property
     def known(self) -> bool:
         """Whether anything was counted; a port that has gone, or whose counters were reset, tells nothing."""
         whole = self.transmit is not None or self.receive is not None
-        return whole or any(n.transmit is not None or n.receive is not None for n in self.lanes)
+        return whole or any(
+            n.transmit is not None or n.receive is not None for n in (*self.lanes, *self.priorities)
+        )
 
     def carried(self, direction: Direction) -> float | None:
         """The whole port one way."""
         return self.transmit if direction is Direction.TRANSMIT else self.receive
 
-    def by_lane(self, direction: Direction) -> dict[int, float]:
-        """Lanes whose bytes one way are known."""
-        sending = direction is Direction.TRANSMIT
-        uses = ((lane.lane_id, lane.transmit if sending else lane.receive) for lane in self.lanes)
-        return {lane: use for lane, use in uses if use is not None}
+    def by_lane(self, direction: Direction, lane_of: Sequence[int] = ()) -> dict[int, float]:
+        """Lanes whose bytes one way are known; by ``lane_of`` priority where lanes are not counted themselves."""
+        if self.lanes or not lane_of:
+            return _known(self.lanes, direction)
+        out: dict[int, float] = {}
+        for priority, use in _known(self.priorities, direction).items():
+            out[lane_of[priority]] = out.get(lane_of[priority], 0.0) + use
+        return out
+
+
+def _known(uses: Iterable[LaneUse], direction: Direction) -> dict[int, float]:
+    sending = direction is Direction.TRANSMIT
+    carried = ((n.lane_id, n.transmit if sending else n.receive) for n in uses)
+    return {n: use for n, use in carried if use is not None}
 
 
 EARLIER_S = 60.0
 """How long counters are watched to tell whether they still rise, at least, once a node has been here for so long."""
-Counted = tuple[str, Direction | None, int | None]
-"""(quantity, direction, lane)."""
+Counted = tuple[str, Direction | None, int | None, int | None]
+"""(quantity, direction, lane, priority)."""
 Places = Mapping[str, Mapping[Counted, int]]
 """Port -> what is counted -> position in a sample. Only what rates are made of."""
 
@@ -102,24 +116,34 @@ class _Step:
 
     def port(self, places: Mapping[Counted, int], at: float) -> PortUse:
         """What the port carried, all of it and by lane."""
-        lanes = sorted({lane for _, _, lane in places if lane is not None})
+        lanes = sorted({lane for _, _, lane, _ in places if lane is not None})
+        priorities = sorted({p for _, _, _, p in places if p is not None})
         return PortUse(
             at,
             self._whole(places, Direction.TRANSMIT),
             self._whole(places, Direction.RECEIVE),
             tuple(self._lane(places, lane) for lane in lanes),
+            tuple(self._priority(places, p) for p in priorities),
         )
 
     def _whole(self, places: Mapping[Counted, int], direction: Direction) -> float | None:
-        return self.per_s(places, (Quantity.BYTES, direction, None), (Quantity.RDMA_BYTES, direction, None))
+        return self.per_s(
+            places, (Quantity.BYTES, direction, None, None), (Quantity.RDMA_BYTES, direction, None, None)
+        )
 
     def _lane(self, places: Mapping[Counted, int], lane: int) -> LaneUse:
-        backlog = places.get((Quantity.BACKLOG_BYTES, Direction.TRANSMIT, lane))
+        backlog = places.get((Quantity.BACKLOG_BYTES, Direction.TRANSMIT, lane, None))
         return LaneUse(
             lane,
-            self.per_s(places, (Quantity.BYTES, Direction.TRANSMIT, lane)),
-            self.per_s(places, (Quantity.BYTES, Direction.RECEIVE, lane)),
+            self.per_s(places, (Quantity.BYTES, Direction.TRANSMIT, lane, None)),
+            self.per_s(places, (Quantity.BYTES, Direction.RECEIVE, lane, None)),
             None if backlog is None else self.after.values[backlog],
+        )
+
+    def _priority(self, places: Mapping[Counted, int], priority: int) -> LaneUse:
+        sent = self.per_s(places, (Quantity.BYTES, Direction.TRANSMIT, None, priority))
+        return LaneUse(
+            priority, sent, self.per_s(places, (Quantity.BYTES, Direction.RECEIVE, None, priority))
         )
 
 
@@ -128,6 +152,18 @@ class TelemetryStore:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._by_priority: frozenset[PortKey] = frozenset()
+
+    def count_priorities(self, ports: frozenset[PortKey]) -> None:
+        """Of these ports, by their agents' names, rates are made by 802.1p priority too; of all others they are not."""
+        if ports == self._by_priority:
+            return
+        self._by_priority = ports
+        for name, node in self._nodes.items():
+            node.places = _places(node.columns, self._counted(name))
+
+    def _counted(self, node: str) -> frozenset[str]:
+        return frozenset(p.port for p in self._by_priority if p.node == node)
 
     def hello(self, node: str, columns: tuple[Column, ...]) -> None:
         """A node (re)started its stream. Rates of before stay and grow old until two new samples are there."""
@@ -135,7 +171,12 @@ class TelemetryStore:
         uses = {} if before is None else before.uses
         last_at = 0.0 if before is None else before.last_at
         self._nodes[node] = _Node(
-            columns, _places(columns), None, last_at, uses, LossMeter(loss_places(columns))
+            columns,
+            _places(columns, self._counted(node)),
+            None,
+            last_at,
+            uses,
+            LossMeter(loss_places(columns)),
         )
 
     def sample(self, node: str, sample: Sample, now: float) -> None:
@@ -184,9 +225,12 @@ class TelemetryStore:
         return tuple(sorted(self._nodes))
 
 
-def _places(columns: Iterable[Column]) -> Places:
+def _places(columns: Iterable[Column], by_priority: frozenset[str] = frozenset()) -> Places:
+    """``by_priority``: ports whose bytes by priority count."""
     places: dict[str, dict[Counted, int]] = {}
     for i, c in enumerate(columns):
-        if c.quantity in _WANTED and c.priority is None:
-            places.setdefault(c.port, {}).setdefault((c.quantity, c.direction, c.lane_id), i)
+        wanted = c.port in by_priority and c.quantity == Quantity.BYTES
+        known = c.priority is None or (wanted and 0 <= c.priority < PRIORITIES)
+        if c.quantity in _WANTED and known:
+            places.setdefault(c.port, {}).setdefault((c.quantity, c.direction, c.lane_id, c.priority), i)
     return places

@@ -67,7 +67,7 @@ class Identity:
 def _label(scope: DesiredScope, lane: ScopeLane) -> LaneLabel:
     """A lane that is only observed is guaranteed nothing."""
     share = lane.guaranteed_ratio if scope.mode is Mode.ENFORCE else None
-    return LaneLabel(lane.id, lane.name, lane.traffic_classes, share, lane.unmarked)
+    return LaneLabel(lane.id, lane.name, lane.traffic_classes, share, lane.unmarked, lane.priority)
 
 
 class Agent:

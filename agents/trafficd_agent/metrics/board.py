@@ -24,7 +24,7 @@ CAUSES = ("removed", "changed", "recreated", "driver reset", "by netlink port id
 @dataclass(frozen=True, slots=True)
 class LaneLabel:
     """How a lane of a port is called. ``share`` is its guaranteed fraction of the port, 0..1, when every lane is
-    backlogged; None when the port is only observed.
+    backlogged; None when the port is only observed. ``priority``: the 802.1p priority that is this lane, on a RoCE port.
     """
 
     id: int
@@ -32,6 +32,7 @@ class LaneLabel:
     classes: tuple[str, ...] = ()
     share: float | None = None
     is_default: bool = False
+    priority: int | None = None
 
     @property
     def class_label(self) -> str:
@@ -99,6 +100,14 @@ class View:
         """The lane's label; its number where no policy names it."""
         named = (lane for lane in self.lanes.get(port, ()) if lane.id == lane_id)
         return next(named, LaneLabel(lane_id, str(lane_id)))
+
+    def of_lane(self, column: Column) -> Column | None:
+        """The column, with its lane: its own, or that of its priority. None where it is of no lane."""
+        if column.lane_id is not None or column.priority is None:
+            return column if column.lane_id is not None else None
+        lanes = self.lanes.get(column.port, ())
+        found = next((lane for lane in lanes if lane.priority == column.priority), None)
+        return None if found is None else replace(column, lane_id=found.id)
 
 
 def cause_label(cause: str) -> str:

@@ -98,10 +98,12 @@ def _columns(labels: Labels, words: dict[Quantity, str], divisor: float) -> Valu
     of, label = _LABELS[labels]
 
     def rows(view: View) -> Iterator[Row]:
-        for column, value in zip(view.columns, view.values, strict=True):
-            if value is not None and column.quantity in words and _of(column) is of:
-                word = words[Quantity(column.quantity)]
-                yield (*label(view, column), *((word,) if word else ())), value / divisor
+        for given, value in zip(view.columns, view.values, strict=True):
+            column = view.of_lane(given) if labels == LANE else given
+            if value is None or column is None or column.quantity not in words or _of(column) is not of:
+                continue
+            word = words[Quantity(column.quantity)]
+            yield (*label(view, column), *((word,) if word else ())), value / divisor
 
     return rows
 
@@ -127,10 +129,11 @@ def kinds(name: str, label: str, words: dict[Quantity, str], labels: Labels, hel
 
 
 def unclassified(view: View) -> Iterator[Row]:
-    for column, value in zip(view.columns, view.values, strict=True):
-        if column.quantity != Q.BYTES or column.lane_id is None or value is None:
+    for given, value in zip(view.columns, view.values, strict=True):
+        column = view.of_lane(given)
+        if column is None or column.quantity != Q.BYTES or value is None:
             continue
-        if view.lane(column.port, column.lane_id).is_default:
+        if view.lane(column.port, column.lane_id or 0).is_default:
             yield _port_labels(view, column), value
 
 
@@ -143,9 +146,10 @@ def desired_shares(view: View) -> Iterator[Row]:
 
 def _lane_rates(view: View) -> Iterator[tuple[Column, float]]:
     """Bytes per second that each lane transmitted over the last interval."""
-    for column, value in zip(view.columns, view.rates.values if view.rates else (), strict=False):
-        transmitted = column.quantity == Q.BYTES and column.direction is Direction.TRANSMIT
-        if transmitted and column.lane_id is not None and value is not None:
+    for given, value in zip(view.columns, view.rates.values if view.rates else (), strict=False):
+        column = view.of_lane(given)
+        transmitted = given.quantity == Q.BYTES and given.direction is Direction.TRANSMIT
+        if transmitted and column is not None and value is not None:
             yield column, value
 
 

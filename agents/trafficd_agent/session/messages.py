@@ -108,7 +108,15 @@ def element_in(m: qos_pb2.Element) -> Element:
 def _scope_in(m: agent_pb2.DesiredScope) -> DesiredScope:
     scope = ScopeId(KIND_IN.get(m.kind, ScopeKind.PORT), m.name)
     lanes = tuple(
-        ScopeLane(n.id, n.name, tuple(n.traffic_classes), n.guaranteed_ratio, n.unmarked) for n in m.lanes
+        ScopeLane(
+            n.id,
+            n.name,
+            tuple(n.traffic_classes),
+            n.guaranteed_ratio,
+            n.unmarked,
+            n.priority if n.HasField("priority") else None,
+        )
+        for n in m.lanes
     )
     elements: State = ()
     refusal = (

@@ -27,6 +27,7 @@ from trafficd_topology.model import (
     Switch,
 )
 from trafficd_topology.parsers.policy import parse_policies
+from trafficd_topology.qos.dcb import DcbFeatures
 
 GBIT = 10**9
 UNIX = 1_700_000_000 * 10**9
@@ -97,7 +98,7 @@ def test_rates_are_per_second_of_the_nodes_own_clock_by_port_and_lane() -> None:
     store.sample("p1", Sample(0, 3 * 10**9, (2000, 100, 250, 9, 2)), 51.0)
     assert repr(store.use(PortKey("p1", "s0"))) == (
         "PortUse(at=51.0, transmit=1000.0, receive=0.0, "
-        "lanes=(LaneUse(lane_id=2, transmit=100.0, receive=None, backlog_bytes=9),))"
+        "lanes=(LaneUse(lane_id=2, transmit=100.0, receive=None, backlog_bytes=9),), priorities=())"
     )
     assert (store.age_s("p1", 51.5), store.age_s("p2", 51.5)) == (0.5, None)
 
@@ -144,6 +145,42 @@ def test_what_a_nic_receives_by_lane_is_what_the_switch_port_sends() -> None:
     switch = tuple(Column("port1", Quantity.BYTES, T, lane_id=ids[n]) for n in ("kv", "model"))
     carry(store, "sw", switch, 40, 50)
     assert told(store)["p1/s0"] == "600 of 1000, KV 40, age 0.5"
+
+
+def test_a_roce_port_is_counted_by_priority_and_told_by_lane() -> None:
+    features = DcbFeatures(("dscp", "ets", "pfc", "ecn", "maxrate"))
+    roce = replace(INVENTORIES[0].ports[0], offers=(DriverOffer("dcb", supported=True, dcb=features),))
+    found = (replace(INVENTORIES[0], ports=(roce, INVENTORIES[0].ports[1])), *INVENTORIES[1:])
+    policies, _ = parse_policies(POLICY)
+    assert policies is not None
+    frame = make_frame(fabric(), plan(policies.policies, fabric().spec, found), found)
+    nic = next(n for n in frame.nics if str(n.port) == "p1/s0")
+    assert nic.lane_of == (
+        0,
+        0,
+        0,
+        3,
+        2,
+        0,
+        1,
+        0,
+    )  # model is priority 3, kv 4, control 6; the rest is unmarked
+    assert nic.guarantee == pytest.approx(0.009)
+    store = TelemetryStore()
+    columns = (
+        Column("s0", Quantity.BYTES, R),
+        *(Column("s0", Quantity.BYTES, R, priority=p) for p in (0, 3, 4, 5)),
+    )
+    carry(store, "p1", columns, 90, 5, 50, 30, 5)
+    store.count_priorities(frozenset({nic.own}))
+    store.count_priorities(frozenset({nic.own}))
+    sample(store, "p1", 2.5, *(2 * m * 10**6 for m in (90, 5, 50, 30, 5)))
+    use = store.use(nic.own)
+    assert use is not None
+    assert use.by_lane(R, nic.lane_of) == {0: 10e6, 3: 50e6, 2: 30e6}
+    taken = build_snapshot(frame, store, Live(), Moment("1", 2.5, UNIX))
+    state = next(s for n, s in zip(taken.layout.index.nic_names, taken.states, strict=True) if n == "p1/s0")
+    assert (state.kv_bytes_per_s, state.kv_available_bps) == (30 * 10**6, GBIT - 8 * 60 * 10**6)
 
 
 def test_kv_always_gets_its_guarantee() -> None:

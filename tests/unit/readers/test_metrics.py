@@ -256,3 +256,24 @@ def test_a_scrape_during_writes_sees_one_picture() -> None:
     finally:
         stop.set()
         writer.join(10)
+
+
+def test_a_roce_port_counts_its_lanes_by_priority() -> None:
+    board = Board("n1", "0.1.0")
+    labels = (
+        LaneLabel(0, "default", share=0.09, is_default=True, priority=0),
+        LaneLabel(2, "kv", ("kv",), share=0.009, priority=4),
+    )
+    board.put_lanes({"ens1": labels})
+    columns = tuple(Column("ens1", Quantity.BYTES, TX, priority=p) for p in (0, 4, 5))
+    for second, values in ((1, (0, 0, 0)), (2, (300, 100, 50))):
+        board.put_sample(columns, Sample(second * 10**9, second * 10**9, values), ())
+    text = page(board).decode()
+    rows = [line for line in text.splitlines() if 'device="ens1"' in line]
+    assert {
+        'trafficd_class_bytes_total{class="default",device="ens1",direction="transmit",lane="default",node="n1",port="1"} 300.0',
+        'trafficd_class_bytes_total{class="kv",device="ens1",direction="transmit",lane="kv",node="n1",port="1"} 100.0',
+        'trafficd_priority_bytes_total{device="ens1",direction="transmit",node="n1",port="1",priority="5"} 50.0',
+        'trafficd_unclassified_bytes_total{device="ens1",direction="transmit",node="n1",port="1"} 300.0',
+        'trafficd_class_share_observed_ratio{class="kv",device="ens1",lane="kv",node="n1",port="1"} 0.25',
+    } <= set(rows), "\n".join(rows)

@@ -172,6 +172,29 @@ def _discards(node: NodeFacts, drops: Count, packets: Count | None) -> Finding:
     )
 
 
+def headroom(facts: Facts) -> Iterator[Finding]:
+    """Packets of a lossless priority were dropped on arrival. Pauses of a priority are counted only where PFC is on."""
+    for node in facts.nodes:
+        paused = {
+            (c.column.port, c.column.priority) for c in node.counts if c.column.quantity == Q.PAUSE_FRAMES
+        }
+        for (port, way, priority), c in _wholes(node, Q.DROPS).items():
+            if (
+                priority is None
+                or way is not Direction.RECEIVE
+                or (port, priority) not in paused
+                or not c.total
+            ):
+                continue
+            yield Finding(
+                "headroom",
+                Severity.ERROR if c.risen else Severity.WARNING,
+                node.at(port),
+                f"{counted(c, node.seconds)}, which is lossless",
+                "Its headroom is too small for cable, rate and MTU: correct roce.cable_length, or make fewer priorities lossless.",
+            )
+
+
 def paused(facts: Facts) -> Iterator[Finding]:
     """Needs two readings: how long ago a total began is not known."""
     for node in facts.nodes:

@@ -37,6 +37,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("discards",), counts.discards),
     (("paused",), counts.paused),
     (("pauses-counted",), counts.pause_history),
+    (("headroom",), counts.headroom),
     (("ecn-without-cnp",), counts.ecn_without_cnp),
     (("pci-stalled",), counts.pci_stalled),
     (("lane-unused",), lanes.lane_unused),

@@ -210,18 +210,20 @@ class DesiredScope(_message.Message):
     def __init__(self, kind: _Optional[_Union[ScopeKind, str]] = ..., name: _Optional[str] = ..., driver: _Optional[str] = ..., mode: _Optional[_Union[_qos_pb2.Mode, str]] = ..., policy: _Optional[str] = ..., elements: _Optional[_Iterable[_Union[_qos_pb2.Element, _Mapping]]] = ..., lanes: _Optional[_Iterable[_Union[ScopeLane, _Mapping]]] = ..., rate_bps: _Optional[int] = ..., nic_kind: _Optional[_Union[_qos_pb2.NicKind, str]] = ...) -> None: ...
 
 class ScopeLane(_message.Message):
-    __slots__ = ("id", "name", "traffic_classes", "guaranteed_ratio", "unmarked")
+    __slots__ = ("id", "name", "traffic_classes", "guaranteed_ratio", "unmarked", "priority")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_CLASSES_FIELD_NUMBER: _ClassVar[int]
     GUARANTEED_RATIO_FIELD_NUMBER: _ClassVar[int]
     UNMARKED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     traffic_classes: _containers.RepeatedScalarFieldContainer[str]
     guaranteed_ratio: float
     unmarked: bool
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., traffic_classes: _Optional[_Iterable[str]] = ..., guaranteed_ratio: _Optional[float] = ..., unmarked: bool = ...) -> None: ...
+    priority: int
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., traffic_classes: _Optional[_Iterable[str]] = ..., guaranteed_ratio: _Optional[float] = ..., unmarked: bool = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Acknowledgement(_message.Message):
     __slots__ = ("generation", "digest", "accepted", "reason")
