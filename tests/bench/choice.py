@@ -276,9 +276,9 @@ GROUNDS = (
 
 
 def sustained(ground: Ground, contender: Contender, seed: int) -> tuple[float, float]:
-    """(agents/s, p99 TTFT there): the most at which turns of a window still keep the service level, to 2 %."""
-    low, high, p99 = 20.0, 320.0, 0.0
-    while high / low > 1.02:
+    """(agents/s, p99 TTFT there): the most at which turns of a window still keep the service level, to 3 %."""
+    low, high, p99 = 2.0, 320.0, 0.0
+    while high / low > 1.03:
         rate = (low * high) ** 0.5
         found = ground.cases(1)
         cases = replace(

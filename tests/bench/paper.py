@@ -37,9 +37,13 @@ SPLITS = Contender("balanced, splits", "balanced", Caller.SPLIT)
 Found = dict[str, float | None]
 
 
-def quarter() -> Shape:
-    """2P4D with a quarter of its GPUs and of every other rate: as much of each per GPU."""
-    return Shape(gpus=2, storage_bps=100 * 10**9, memory=125 * 10**9, servers=2, server_bps=100 * 10**9)
+PART = 8
+
+
+def eighth() -> Shape:
+    """2P4D with an eighth of its GPUs and of every other rate: as much of each per GPU."""
+    rate = 400 * 10**9 // PART
+    return Shape(gpus=8 // PART, storage_bps=rate, memory=500 * 10**9 // PART, server_bps=rate)
 
 
 def scenario(name: str) -> Cases:
@@ -64,22 +68,24 @@ def outcome(cases: Cases, contender: Contender) -> Found:
 
 
 def offline(contender: Contender, *, layerwise: bool = True) -> Found:
-    """Whole trajectories of 500 agents at a quarter of 2P4D."""
-    cases = replace(scenario("2p4d-offline"), fabric=fabric_of(quarter()), work=Work("64K", agents=500))
+    """Whole trajectories of 250 agents at an eighth of 2P4D."""
+    cases = replace(
+        scenario("2p4d-offline"), fabric=fabric_of(eighth()), work=Work("64K", agents=2000 // PART)
+    )
     return outcome(replace(cases, compute=Compute(layerwise=layerwise)), contender)
 
 
 def online(contender: Contender) -> Found:
-    """0.1 agents a second at a quarter of 2P4D, for half an hour; the first third fills the cluster."""
-    cases = replace(scenario("2p4d-online"), fabric=fabric_of(quarter()), seconds=1800.0)
-    return outcome(replace(cases, work=Work("64K", agents_per_s=0.1, seconds=1800.0)), contender)
+    """0.05 agents a second at an eighth of 2P4D, for half an hour, which begins empty."""
+    cases = replace(scenario("2p4d-online"), fabric=fabric_of(eighth()), seconds=1800.0)
+    return outcome(replace(cases, work=Work("64K", agents_per_s=0.4 / PART, seconds=1800.0)), contender)
 
 
 def capacity(contender: Contender, *, layerwise: bool = True) -> Found:
     """Turns a second within the service level, as agents a second of all of 2P4D."""
-    cases = replace(scenario("2p4d"), fabric=fabric_of(quarter()), compute=Compute(layerwise=layerwise))
-    rate, p99 = sustained(Ground("quarter", lambda _: cases), contender, 1)
-    return {"agents_per_s": 4 * rate, "p99": p99}
+    cases = replace(scenario("2p4d"), fabric=fabric_of(eighth()), compute=Compute(layerwise=layerwise))
+    rate, p99 = sustained(Ground("eighth", lambda _: cases), contender, 1)
+    return {"agents_per_s": PART * rate, "p99": p99}
 
 
 def windows(name: str) -> Found:
@@ -139,8 +145,8 @@ TAIL = """\
 - **The paper's traces.** Trajectories have the means of its table 2 and our distributions.
 - **Its baselines.** "Basic" is its own framework without dual path; here it is the same simulator that reads on the prefill
   side and moves KV before it computes. SGL(MC) is not simulated.
-- **Size.** Offline, online and capacity rows are a quarter of 2P4D: a quarter of the GPUs with storage NICs of a quarter of
-  the rate, so that each GPU has what it has there. A single read then takes four times as long.
+- **Size.** Offline, online and capacity rows are an eighth of 2P4D: an eighth of the GPUs with storage NICs of an eighth of
+  the rate, so that each GPU has what it has there. A single read then takes eight times as long, which lengthens TTFT.
 - **Packets.** Flows are fluids; see the end of [simulator.md](simulator.md).
 """
 
