@@ -15,6 +15,7 @@ from trafficd.sim.compare import Comparison, compare
 from trafficd.sim.parse import parse_scenario
 from trafficd.sim.plan import Cases
 from trafficd.sim.report import as_csv, as_json, as_table
+from trafficd.sim.run import StuckError
 
 BAR = 30
 
@@ -65,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
         if name not in names:
             raise CliError(Exit.USAGE, f"no strategy {name} in this scenario: there are {', '.join(names)}")
     bar = None if args.quiet or not sys.stderr.isatty() else _bar
-    found = compare(cases, range(1, (args.seeds or cases.seeds) + 1), args.only, bar)
+    try:
+        found = compare(cases, range(1, (args.seeds or cases.seeds) + 1), args.only, bar)
+    except StuckError as e:
+        raise CliError(Exit.FINDINGS, str(e)) from e
     if bar is not None:
         sys.stderr.write("\r" + " " * 79 + "\r")
     _answer(found, args)

@@ -91,6 +91,8 @@ class Faults:
         self.sampler = sampler
         self.told = told
         self.silent: set[int] = set()
+        self._lost: dict[Resource, dict[str, float]] = {}
+        """Of a trunk, what each of its cables has lost: two may fail together."""
         clock = cluster.fluid.clock
         for fault in faults:
             clock.at(fault.at_s, self._begin, fault)
@@ -124,9 +126,10 @@ class Faults:
                 self.sampler.rates[nic] = int(full * factor * 8)
         elif fault.kind is FaultKind.LINK_DOWN:
             for resource, own_bps, whole_bps in self.cluster.cables.get(fault.target, ()):
-                whole = whole_bps / 8 * self.cluster.goodput
-                lost = own_bps / 8 * self.cluster.goodput * (1 - factor)
-                fluid.set_capacity(resource, whole - lost)
+                lost = self._lost.setdefault(resource, {})
+                lost[fault.target] = own_bps * (1 - factor)
+                left = max(whole_bps - sum(lost.values()), 0.0)
+                fluid.set_capacity(resource, left / 8 * self.cluster.goodput)
         elif fault.kind is FaultKind.SERVER_RATE:
             for nic in self.cluster.servers.get(fault.target, ()):
                 pair, full = self.cluster.nics[nic], self.cluster.full[nic]

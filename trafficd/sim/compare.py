@@ -35,7 +35,7 @@ _T95 = (
     2.131,
 )
 _T95_MANY = ((20, 2.086), (30, 2.042), (60, 2.000), (math.inf, 1.960))
-METRICS = tuple(f.name for f in fields(Outcome))
+METRICS = tuple(f.name for f in fields(Outcome) if f.name != "used")
 Progress = Callable[[str, float], None]
 """(what is running, part of the whole that is done)"""
 
@@ -65,6 +65,12 @@ class Row:
 
     def values(self, metric: str) -> tuple[float | None, ...]:
         return tuple(getattr(o, metric) for o in self.outcomes)
+
+    def used(self) -> dict[str, float]:
+        """Mean use of every resource over the seeds, by name."""
+        names = [name for name, _ in self.outcomes[0].used] if self.outcomes else []
+        columns = zip(*([use for _, use in o.used] for o in self.outcomes), strict=True)
+        return {name: sum(c) / len(c) for name, c in zip(names, columns, strict=True)}
 
     def mean(self, metric: str) -> float | None:
         known = [v for v in self.values(metric) if v is not None]

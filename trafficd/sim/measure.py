@@ -36,6 +36,8 @@ class Outcome:
     agents_done: int
     longest_read_s: float
     events: int
+    used: tuple[tuple[str, float], ...] = ()
+    """Per resource, what it carried over what it can."""
 
 
 @dataclass(slots=True)

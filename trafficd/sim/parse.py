@@ -22,7 +22,7 @@ from trafficd.sim.parse_parts import (
 from trafficd.sim.plan import Cases, Shape, Work, fabric_of
 from trafficd.sim.scenario import FaultKind
 from trafficd.sim.workload import TABLE, parse_trace
-from trafficd_topology.model import FabricSpec, LinkLayer, Problem
+from trafficd_topology.model import FabricSpec, LinkLayer, Problem, Role
 from trafficd_topology.parsers import units
 from trafficd_topology.parsers.fabric import parse_fabric
 from trafficd_topology.parsers.policy import parse_policies, read_policies
@@ -247,6 +247,12 @@ def _cross(cases: Cases, top: Mapping) -> None:
         names, reason = wanted.get(fault.kind, (frozenset({fault.target}), ""))
         if fault.target not in names:
             note(top.problems, Problem(f"faults[{i}].target", fault.target, reason))
+    for role in (Role.PREFILL, Role.DECODE):
+        if not any(h.nics for h in cases.fabric.hosts if h.role is role):
+            note(
+                top.problems,
+                Problem("fabric", "", f"has no host of role {role} with a NIC: nobody could compute"),
+            )
     if not any(h.pool for h in cases.fabric.hosts):
         note(
             top.problems,

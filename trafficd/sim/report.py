@@ -39,7 +39,7 @@ def as_table(found: Comparison, against: str) -> str:
         (row.contender.name, *(_ratio(found.ratio(row.contender.name, against, m)) for m in _RATIOS))
         for row in found.rows
     ]
-    lines += [*_aligned([head, *rows]), "", *_bounds(found)]
+    lines += [*_aligned([head, *rows]), "", *_fullest(found), "", *_bounds(found)]
     return "\n".join(lines)
 
 
@@ -63,6 +63,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _fullest(found: Comparison) -> list[str]:
+    """What each strategy used most; all of it is in the JSON."""
+    width = max(len(row.contender.name) for row in found.rows)
+    lines = ["fullest resources, part used"]
+    for row in found.rows:
+        fullest = sorted(row.used().items(), key=lambda item: -item[1])[:3]
+        text = ", ".join(f"{name} {use:.2f}" for name, use in fullest)
+        lines.append(f"{row.contender.name.ljust(width)}  {text}")
+    return lines
 
 
 def _bounds(found: Comparison) -> list[str]:
@@ -96,7 +107,8 @@ def as_dict(found: Comparison, against: str) -> dict[str, Any]:
                 "pick": str(row.contender.pick),
                 "caller": str(row.contender.caller),
                 "mean": {m: row.mean(m) for m in METRICS},
-                "seeds": [asdict(o) for o in row.outcomes],
+                "seeds": [{m: getattr(o, m) for m in METRICS} for o in row.outcomes],
+                "used": row.used(),
                 "ratio": {m: _pair(found.ratio(row.contender.name, against, m)) for m in METRICS},
                 "difference": {m: _pair(found.difference(row.contender.name, against, m)) for m in METRICS},
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from trafficd.choice.request import EngineReport
 from trafficd.choice.snapshot import NicKind, Role
@@ -11,7 +11,7 @@ from trafficd.sim.beside import Beside, Faults
 from trafficd.sim.chooser import ORACLE, Choice, Chooser, Machines
 from trafficd.sim.clock import Clock
 from trafficd.sim.cluster import Cluster, Options, build
-from trafficd.sim.fluid import Fluid
+from trafficd.sim.fluid import Fluid, Resource
 from trafficd.sim.machines import Decode, Prefill
 from trafficd.sim.measure import Gauge, Outcome, balance, carried, mean, percentile
 from trafficd.sim.oracle import foresee
@@ -26,10 +26,18 @@ Progress = Callable[[float], None]
 
 def cluster_of(world: World, clock: Clock) -> Cluster:
     """The world's fabric as resources; what faults touch is kept whether it could limit or not."""
-    targets = tuple(f.target for f in world.faults)
+    targets = tuple(name for f in world.faults for name in (f.target, f.target.partition("/")[0]))
     storage = [h.name for h in world.fabric.hosts if h.pool] if world.conditions.by_node else []
     options = Options(world.policy, world.goodput, targets, (*targets, *storage))
     return build(world.fabric, options, Fluid(clock))
+
+
+MOST_IDLE_S = 600.0
+"""Simulated. When nothing has got anywhere for so long, nothing will."""
+
+
+class StuckError(Exception):
+    """The scenario cannot come to an end; one sentence says so."""
 
 
 class Simulation:
@@ -44,7 +52,7 @@ class Simulation:
             contender, self.cluster, Machines(prefill, decode), world.conditions, world.seed
         )
         self.gauge = Gauge(self.cluster, storage=storage_nics(self.cluster))
-        hooks = Hooks(self._first, self.gauge.read, self.gauge.foretold, self._last)
+        hooks = Hooks(self._first, self._read, self.gauge.foretold, self._last)
         self.turns = Turns(world, self.cluster, self.chooser, hooks)
         for machine in prefill:
             machine.begin = self.turns.begin_prefill
@@ -57,6 +65,7 @@ class Simulation:
         self.total = self.open
         self.waiting = deque(a for a in world.agents if a.starts_s is None)
         self.began: dict[int, float] = {}
+        self._moved_at = 0.0
         self._progress = progress
         if contender.strategy == ORACLE:
             self.chooser.foresee = self._foresee
@@ -64,12 +73,23 @@ class Simulation:
     def run(self) -> Outcome:
         """To the end."""
         self._start()
-        limit = self.world.seconds
-        self.clock.run(
-            self.cluster.fluid.settle,
-            lambda: self.open == 0 or (limit is not None and self.clock.now >= limit),
-        )
+        self.clock.run(self.cluster.fluid.settle, self._over)
         return self._outcome()
+
+    def _over(self) -> bool:
+        limit, now = self.world.seconds, self.clock.now
+        if self.open == 0 or (limit is not None and now >= limit):
+            return True
+        if now - self._moved_at > MOST_IDLE_S and self.turns.live:
+            raise StuckError(
+                f"{self.world.name}: no turn got anywhere from {self._moved_at:.0f} s on: something that all of them need is "
+                "down, out of reach or far too slow"
+            )
+        return False
+
+    def _read(self, seconds: float) -> None:
+        self._moved_at = self.clock.now
+        self.gauge.read(seconds)
 
     def _start(self) -> None:
         chooser, telemetry = self.chooser, self.world.telemetry
@@ -90,10 +110,11 @@ class Simulation:
         self.turns.arrive(Run(agent, 0, self.clock.now))
 
     def _first(self, _: Run, seconds: float) -> None:
+        self._moved_at = self.clock.now
         self.gauge.ttft.append(seconds)
 
     def _last(self, run: Run, tpot: float) -> None:
-        now = self.clock.now
+        now = self._moved_at = self.clock.now
         self.gauge.tpot.append(tpot)
         self.gauge.last_end = now
         self.open -= 1
@@ -240,7 +261,15 @@ class Simulation:
             agents_done=len(gauge.trajectories),
             longest_read_s=max(gauge.reads, default=0.0),
             events=self.clock.events,
+            used=tuple((r.name, sum(r.moved) / (f * end)) for r, f in self._full() if end and f),
         )
+
+    def _full(self) -> Iterator[tuple[Resource, float]]:
+        """Every resource with what it can when nothing is wrong."""
+        cluster = self.cluster
+        full = {r: f for p, f in zip(cluster.nics, cluster.full, strict=True) for r in (p.read, p.write)}
+        for resource in cluster.fluid.resources:
+            yield resource, full.get(resource, resource.capacity)
 
 
 def storage_nics(cluster: Cluster) -> tuple[int, ...]:

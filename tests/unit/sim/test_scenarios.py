@@ -170,6 +170,18 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "no strategy magic in this scenario" in capsys.readouterr().err
 
 
+def test_a_scenario_that_cannot_end_is_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = SMALL.replace("target: d1/s0, at: 0.3, until: 1.2", "target: p1/s0, at: 0.3")
+    text = text.replace("caller: split", "caller: prefill").replace(
+        "strategy: dualpath}", "strategy: dualpath, caller: prefill}"
+    )
+    text = text.replace("interval: 0.2", "interval: 10")
+    path = tmp_path / "stuck.yaml"
+    path.write_text(text)
+    assert main(["simulate", str(path), "--quiet"]) == 1
+    assert "small: no turn got anywhere from" in capsys.readouterr().err
+
+
 def test_plots_are_drawn_the_same_twice(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     for folder in ("a", "b"):
