@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench figures paper soak proto format clean system manifests images
+.PHONY: demo test check bench lab-ib figures paper soak proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -33,6 +33,9 @@ test: $(VENV)/.installed system .tools/bin/helm ## every test but the slow ones
 
 check: $(VENV)/.installed ## format, lint, types, import rules, wire contract, generated code
 	@tools/check.sh $(BIN)
+
+lab-ib: $(VENV)/.installed system ## a simulated InfiniBand fat tree to look at: SPINES=2 LEAVES=2 ADAPTERS=4
+	@$(BIN)/python tests/demo/subnet.py --spines $(or $(SPINES),2) --leaves $(or $(LEAVES),2) --adapters $(or $(ADAPTERS),4)
 
 bench: $(VENV)/.installed system ## figures as ratios, medians of 5
 	@$(BIN)/python tests/bench/run.py

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trafficd_agent import commands as local
+from trafficd_agent import subnet_commands
 from trafficd_agent.app import audit, doctor
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.run import CannotStartError, Plan, run
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     three.add_argument("--http", type=_address, default="127.0.0.1:7602", help="its HOST:PORT")
     local.add(commands)
+    subnet_commands.add(commands)
     for command in (two, three, *_look_parsers(commands, common)):
         command.add_argument("--output", choices=["table", "json"], default="table")
     local.add_completion(commands, top)
@@ -370,6 +372,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Code]] = {
     "inventory": _inventory,
     "status": _status,
     **local.COMMANDS,
+    "subnet": subnet_commands.subnet,
 }
 
 

@@ -155,11 +155,15 @@ class Plane:
                     return s
         return None
 
+    def check(self) -> None:
+        """Raises LegError when controller or agent have ended."""
+        for process in self.processes:
+            if process.poll() is not None:
+                raise LegError(f"{process.args!r} ended: {self.words()}")
+
     def wait(self, what: str, ready: Callable[[], object], seconds: float = VERIFY_SECONDS) -> None:
         def check() -> bool:
-            for process in self.processes:
-                if process.poll() is not None:
-                    raise LegError(f"{process.args!r} ended: {self.words()}")
+            self.check()
             return bool(ready())
 
         try:

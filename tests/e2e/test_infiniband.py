@@ -1,6 +1,11 @@
 """A policy file to every port of a simulated subnet and back, through a real controller, agent and OpenSM."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
 
 import pytest
 from demo.infiniband import POLICY, Plane, desired, holds, plane, run
@@ -65,3 +70,22 @@ def messages(up: Plane) -> str:
     status = up.status()
     nodes = status.nodes if status is not None else ()
     return " ".join(c.message for n in nodes for s in n.scopes for c in s.conditions)
+
+
+def test_a_lab_to_look_at_comes_up_and_ends_cleanly(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "demo" / "subnet.py"
+    command = [sys.executable, str(script), "--spines", "1", "--leaves", "2", "--adapters", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as lab:
+        assert lab.stdout is not None
+        guide = "".join(takewhile(lambda line: not line.startswith("Ctrl-C"), lab.stdout))
+        assert guide.startswith("4 adapters, 3 switches, 12 ports with a link.")
+        directory = Path(guide.split(" in ", 1)[1].split(".\n", 1)[0])
+        assert (directory / "opensm.conf").exists()
+        status = next(line for line in guide.splitlines() if "trafficd status" in line).split("stands")[1]
+        assert (
+            "Verified" in subprocess.run(status.split(), capture_output=True, text=True, check=False).stdout
+        )
+        lab.send_signal(signal.SIGINT)
+        assert (lab.stdout.read(), lab.wait(20)) == ("ended\n", 0)
+    assert not directory.exists()
+    assert list(tmp_path.iterdir()) == []

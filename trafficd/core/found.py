@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from trafficd_topology.ib_match import FoundSubnet
+from trafficd_topology.ib_match import FoundSubnet, match
 from trafficd_topology.ib_merge import merge
 from trafficd_topology.model import FabricSpec, NodeInventory
 from trafficd_topology.parsers.subnet_files import parse_subnets
@@ -30,6 +30,12 @@ def _sentences(fabric: FabricSpec, dumps: tuple[tuple[str, str], ...]) -> Iterat
     if not dumps:
         return
     rows = differences(fabric, dumps)
+    if rows is None:
+        yield (
+            "none of the fabric file's InfiniBand NICs is in a subnet that was found, by GUID or by its host's name: give "
+            "them their guid (trafficd topology discover does), or a cable in the wrong place goes unnoticed"
+        )
+        return
     yield from (f"the fabric file is not as its subnets were found: {row}" for row in rows[:SHOWN])
     if len(rows) > SHOWN:
         yield (
@@ -39,8 +45,8 @@ def _sentences(fabric: FabricSpec, dumps: tuple[tuple[str, str], ...]) -> Iterat
 
 
 @lru_cache(maxsize=4)
-def differences(fabric: FabricSpec, dumps: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """One sentence each. ``dumps`` are (subnet's name, text)."""
+def differences(fabric: FabricSpec, dumps: tuple[tuple[str, str], ...]) -> tuple[str, ...] | None:
+    """One sentence each; None where nothing of the file was found at all. ``dumps`` are (subnet's name, text)."""
     named = {n.subnet for h in fabric.hosts for n in h.nics if n.subnet}
     found = [
         # A file that names no subnets has one.
@@ -48,4 +54,6 @@ def differences(fabric: FabricSpec, dumps: tuple[tuple[str, str], ...]) -> tuple
         for name, text in dumps
         for subnet in parse_subnets(text)
     ]
+    if not any(nic.known for one in found for nic in match(fabric, one).nics.values()):
+        return None
     return merge(fabric, found).differences

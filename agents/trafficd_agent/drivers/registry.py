@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -90,6 +90,16 @@ def _texts(m: Mapping, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def options_of(driver: str, written: Any, path: str) -> tuple[Any, tuple[Problem, ...]]:
+    """A driver's options as an operator wrote them, and everything wrong with them."""
+    kind, _ = DRIVERS[driver]
+    m = Mapping({} if written is None else written, f"{path}.options", problems := list[Problem]())
+    hints, base = typing.get_type_hints(kind), kind()
+    given = {f.name: _value(m, f.name, hints[f.name], getattr(base, f.name)) for f in fields(kind)}
+    m.done()
+    return kind(**given) if not problems else base, tuple(problems)
+
+
 def create(wanted: Wanted, own: OwnPorts, problems: list[Problem]) -> Driver | None:
     """A driver with the options an operator wrote; what is wrong with them goes to ``problems`` (then None).
 
@@ -102,12 +112,8 @@ def create(wanted: Wanted, own: OwnPorts, problems: list[Problem]) -> Driver | N
         problems.append(Problem(f"{wanted.path}.driver", wanted.driver, reason))
         return None
     kind, make = DRIVERS[wanted.driver]
-    written = {} if wanted.options is None else wanted.options
-    m = Mapping(written, f"{wanted.path}.options", mine := list[Problem]())
-    hints, base = typing.get_type_hints(kind), kind()
-    given = {f.name: _value(m, f.name, hints[f.name], getattr(base, f.name)) for f in fields(kind)}
-    if wanted.fabric:
-        given |= {f.name: wanted.fabric for f in fields(kind) if f.name == "fabric"}
-    m.done()
+    options, mine = options_of(wanted.driver, wanted.options, wanted.path)
+    if wanted.fabric and any(f.name == "fabric" for f in fields(kind)):
+        options = replace(options, fabric=wanted.fabric)
     problems += mine
-    return None if mine else make(kind(**given), own)
+    return None if mine else make(options, own)
