@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from trafficd_agent.app.adopt import Adopted, adopt_opensm, adopt_tc, document, read_tc
+from trafficd_agent.app.adopt import read_tc
 from trafficd_agent.app.drivers import DriverTable, bind, take_inventory
 from trafficd_agent.app.reset import Reset
 from trafficd_agent.apply import SaveError
@@ -19,6 +19,7 @@ from trafficd_agent.driver import Driver, DriverError
 from trafficd_agent.drivers.opensm import OpensmOptions
 from trafficd_agent.files import LockedError, locked
 from trafficd_agent.pause import PauseFiles
+from trafficd_topology.adopt import Adopted, adopt_opensm, adopt_tc, document
 from trafficd_topology.adopt_dcb import adopt_dcb
 from trafficd_topology.diff import Disruption
 from trafficd_topology.model import Problem, ScopeKind

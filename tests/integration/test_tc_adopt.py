@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from lab import veth
 
-from trafficd_agent.app.adopt import adopt_tc, document, read_tc
+from trafficd_agent.app.adopt import read_tc
+from trafficd_topology.adopt import adopt_tc, document
 from trafficd_topology.parsers.policy import parse_policies
 
 pytestmark = pytest.mark.kernel

@@ -18,6 +18,7 @@ EPILOG = (
 
 def _parser() -> argparse.ArgumentParser:
     from trafficd.cli import (  # noqa: PLC0415 - see main
+        adopt,
         apply,
         audit,
         certs,
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    looks = (check, audit, doctor, plan, status, recommend, marking, topology, simulate)
+    looks = (check, audit, doctor, plan, status, recommend, marking, topology, adopt, simulate)
     for module in (serve, *looks, apply, pause, rollout, recover, certs):
         module.add(subparsers)
     completion.add(subparsers, parser)

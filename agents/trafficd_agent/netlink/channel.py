@@ -90,6 +90,10 @@ class Channel:
         with self._lock:
             self._drop()
 
+    def __del__(self) -> None:
+        """A driver holds its channel for as long as it lives, and nobody tells it when that is over."""
+        self._drop()
+
     def dump(self, request: nlmsg) -> list[nlmsg]:
         """Every record of a dump; one that was interrupted by a change is asked for again."""
         for _ in range(INTERRUPTED_TRIES):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from trafficd_agent.app.adopt import Held, adopt_opensm, adopt_tc, document
 from trafficd_agent.cli import Code, main
 from trafficd_agent.drivers.fake import ROCE_PORT, FakeDriver, FakeOptions
 from trafficd_agent.netlink.tc import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Class, Filter, Qdisc
+from trafficd_topology.adopt import Held, adopt_opensm, adopt_tc, document
 from trafficd_topology.parsers.policy import parse_policies
 from trafficd_topology.qos.dcb_render import render_dcb
 
