@@ -14,6 +14,7 @@ import cost
 import infiniband
 import lanes
 import path
+import subnet
 
 import agents
 
@@ -22,6 +23,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("figures of path choice", choice.choice),
     ("path service", path.service),
     ("lanes", lanes.lanes),
+    ("subnet", subnet.discovery),
     ("operations", agents.operations),
     ("cost of agents", cost.cost),
     ("infiniband", infiniband.subnets),

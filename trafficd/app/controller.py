@@ -33,6 +33,7 @@ from trafficd.app.watch import Reloader, watch
 from trafficd.config import ControllerConfig, Listen
 from trafficd.core.effects import Effect, Publish
 from trafficd.core.events import Tick
+from trafficd.core.evidence import marked
 from trafficd.core.plan import PlanOptions
 from trafficd.core.settle import withheld
 from trafficd.metrics import View, controller_metrics
@@ -175,7 +176,10 @@ class Controller:
 
     async def _tick(self) -> None:
         while True:
-            await self.control.submit(Tick(self._paths.telemetry.losses(time.monotonic())))
+            telemetry, state = self._paths.telemetry, self.control.state
+            # Thousands of ports are looked up: beside the loop, so that no answer waits.
+            proven = await asyncio.to_thread(marked, state.marked, state.plan, telemetry.use)
+            await self.control.submit(Tick(telemetry.losses(time.monotonic()), proven))
             self._beat = time.monotonic()
             self._heard.forget_gone(self.control.state, self._beat)
             await asyncio.sleep(TICK_S)

@@ -94,7 +94,7 @@ def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) ->
     cases = [
         *(LayerCase(ethernet, Scheduler.HTB, c) for c in compile_shares(policy.lanes)),
         *(LayerCase(ethernet, Scheduler.ETS, c) for c in (compile_ets_shares(roce) if roce else ())),
-        *(LayerCase(infiniband, Scheduler.VLARB, c) for c in compile_ib_shares(policy.lanes, tables)),
+        *(LayerCase(infiniband, Scheduler.VLARB, c) for c in compile_ib_shares(policy.subnet_lanes, tables)),
     ]
     return CompiledPolicy(
         policy.name,
@@ -103,7 +103,7 @@ def compile_policy(policy: Policy, owner: str = "", plan: Plan | None = None) ->
         policy.digest,
         tuple(GuaranteedLane(lane, float(r)) for lane, r in zip(policy.lanes.lanes, ratios, strict=True)),
         tuple(cases),
-        tuple(m for layer in LinkLayer for m in markings(policy.lanes, layer)),
+        (*markings(policy.lanes, ethernet), *markings(policy.subnet_lanes, infiniband)),
         _ports(policy.name, plan),
         roce,
         (_usual(policy),),
@@ -114,7 +114,7 @@ USUAL_RATE_BPS = 400_000_000_000
 
 
 def _usual(policy: Policy, ports: SubnetPorts = UNKNOWN) -> SubnetLanes:
-    found = waits(policy.lanes, tables_for(policy, ports), policy.subnet, ports)
+    found = waits(policy.subnet_lanes, tables_for(policy, ports), policy.subnet, ports)
     rate = ports.rate_bps or USUAL_RATE_BPS
     return SubnetLanes("", rate, ports.packet_bytes, found, patience(policy.subnet, ports))
 

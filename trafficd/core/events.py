@@ -164,9 +164,12 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passes: about once a second. ``losses`` is what each node loses now, by name; None: as before."""
+    """Time passes: about once a second. ``losses`` is what each node loses now, by name; ``marked`` are the policies
+    whose model traffic is known to be marked. None: as before.
+    """
 
     losses: Mapping[str, Losses] | None = None
+    marked: frozenset[str] | None = None
 
 
 Event = (

@@ -176,6 +176,7 @@ def _notes(scope: ScopePlan, steps: tuple[StepForecast, ...]) -> Iterator[str]:
         yield "observe: differences are reported and nothing is written"
     if scope.kind is ScopeKind.FABRIC:
         yield NO_CANARY
+    yield from scope.waits
     worst = max((s.disruption for s in steps), default=Disruption.HITLESS)
     if worst is Disruption.LINK_FLAP:
         yield "flaps the link: waits for --allow-disruptive, its slot, and until it is drained"

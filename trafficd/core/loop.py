@@ -88,7 +88,13 @@ def step(state: ControlState, event: Event, now: float) -> Step:  # noqa: C901, 
         case Settle():
             return moved(state, now)
         case Tick():
-            return _on_tick(state if event.losses is None else replace(state, losses=event.losses), now)
+            return _on_tick(_counted(state, event), now)
+
+
+def _counted(state: ControlState, event: Tick) -> ControlState:
+    """What counters said since the last tick."""
+    state = state if event.losses is None else replace(state, losses=event.losses)
+    return state if event.marked is None else replace(state, marked=event.marked)
 
 
 def unsaved(state: ControlState, event: Event, reason: str) -> Step:

@@ -169,6 +169,7 @@ def _judge_policy(state: ControlState, event: PolicyOffered) -> Declined | None:
             if (p := _foreign(state, event.owner, f"policies[{i}].name", name))
         ),
         *(p for name in event.remove if (p := _unremovable(state, name))),
+        *(p for i, policy in enumerate(event.policies.policies) if (p := _unproven(state, i, policy))),
     ]
     return Declined("policy", event.source, tuple(problems), Blame.CONFLICT) if problems else None
 
@@ -183,6 +184,22 @@ def _foreign(state: ControlState, owner: Owner, path: str, name: str) -> Problem
     else:
         hint = "it belongs to the API: change it with trafficd apply, or end it with trafficd apply --remove"
     return Problem(path, name, hint)
+
+
+def _unproven(state: ControlState, i: int, policy: Policy) -> Problem | None:
+    """``unmarked: low`` before it is known that the model's traffic is marked: all of it would go low."""
+    held = next((p for p in state.in_force if p.name == policy.name), None)
+    if (
+        not policy.subnet.unmarked_low
+        or policy.name in state.marked
+        or (held is not None and held.subnet.unmarked_low)
+    ):
+        return None
+    reason = (
+        "no counters show yet that the model's traffic is marked, and what is not marked would go low: apply the policy "
+        "without this, mark the applications (trafficd marking), and apply this while the model runs"
+    )
+    return Problem(f"policies[{i}].infiniband.unmarked", "low", reason)
 
 
 def _unremovable(state: ControlState, name: str) -> Problem | None:

@@ -61,6 +61,8 @@ class ScopePlan:
     """Why a subnet cannot hold its policy: it is then observed, whatever the policy says (``wanted``)."""
     wanted: Mode = Mode.OBSERVE
     priorities: tuple[int, ...] = ()
+    waits: tuple[str, ...] = ()
+    """How long lanes of a subnet may wait, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +293,8 @@ def _fabric_scope(claim: Claim, known: _Known) -> ScopePlan | str:
     mode = Mode.OBSERVE if made.problems else policy.mode
     ports = tuple(t.port for t in claim.targets)
     return ScopePlan(
-        node, claim.kind, name, driver, mode, policy.name, made.elements, policy.lanes, ports,
-        made.guaranteed, unfit=made.problems, wanted=policy.mode,
+        node, claim.kind, name, driver, mode, policy.name, made.elements, policy.subnet_lanes, ports,
+        made.guaranteed, unfit=made.problems, wanted=policy.mode, waits=made.waits,
     )  # fmt: skip
 
 

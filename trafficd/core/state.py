@@ -228,6 +228,8 @@ class ControlState:
     """By node, of agents that are served and of those that are not."""
     losses: Mapping[str, Losses] = field(default_factory=dict)
     """What each node loses, as of the last tick."""
+    marked: frozenset[str] = frozenset()
+    """Policies of which counters showed that the model's traffic is marked; not saved."""
     recover: bool = False
     """Started with leave to take over agents that are ahead; an operator's confirmation ends it."""
 

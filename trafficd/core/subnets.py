@@ -12,12 +12,14 @@ from trafficd_topology.model import FabricInventory, LinkLayer, Problem
 from trafficd_topology.qos.fit import Room, derive_tables
 from trafficd_topology.qos.ib_files import Partition, PathRule
 from trafficd_topology.qos.ib_options import PortGroup
-from trafficd_topology.qos.ib_ports import UNKNOWN, SubnetPorts, subnet_ports, unfit
+from trafficd_topology.qos.ib_ports import UNKNOWN, SubnetPorts, patience, subnet_ports, unfit, waits
 from trafficd_topology.qos.ib_render import Paths, render_subnet
 from trafficd_topology.qos.lanes import TrafficClass
 from trafficd_topology.qos.policy import Policy
 from trafficd_topology.qos.shares import all_busy
 from trafficd_topology.qos.vlarb import IbTables
+
+WORTH_SAYING_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class MadeSubnet:
     elements: State
     guaranteed: tuple[float, ...]
     problems: tuple[Problem, ...] = ()
+    waits: tuple[str, ...] = ()
+    """A sentence each: how long a lane may wait at the slowest port, and how long its packets live."""
 
 
 def tables_for(policy: Policy, ports: SubnetPorts = UNKNOWN) -> IbTables:
@@ -39,14 +43,33 @@ def make_subnet(policy: Policy, offered: FabricInventory, ports: Iterable[Target
     among = tuple(ports)
     known = subnet_ports(offered, least(t.rate_bps for t in among))
     tables = tables_for(policy, known)
-    problems = [*unfit(policy.lanes, tables, policy.subnet, known), *_no_guid(policy, among)]
+    lanes = policy.subnet_lanes
+    problems = [*unfit(lanes, tables, policy.subnet, known), *_no_guid(policy, among)]
     elements = render_subnet(policy, tables, known, _paths(policy, among))
-    busy = all_busy(policy.lanes, tables, known.packet_bytes)
+    busy = all_busy(lanes, tables, known.packet_bytes)
     return MadeSubnet(
         elements,
-        tuple(busy.ratio(lane.name) for lane in policy.lanes.lanes),
+        tuple(busy.ratio(lane.name) for lane in lanes.lanes),
         tuple(_placed(p, policy, offered) for p in problems),
+        tuple(_waits(policy, tables, known)),
     )
+
+
+def _waits(policy: Policy, tables: IbTables, ports: SubnetPorts) -> Iterator[str]:
+    """Of lanes that wait longer than for a packet or two."""
+    rate, limit = ports.rate_bps, patience(policy.subnet, ports)
+    lives = f"RC retry time-out {limit.rc_timeout_s * 1e3:.3g} ms"
+    if limit.queue_lifetime_s is not None:
+        lives += f", head-of-queue lifetime {limit.queue_lifetime_s * 1e3:.3g} ms"
+    for wait in waits(policy.subnet_lanes, tables, policy.subnet, ports):
+        seconds = wait.seconds(rate) if rate else None
+        if wait.wait_bytes is None:
+            yield f"lane {wait.lane} may wait without end while others are busy ({lives})"
+        elif seconds is not None and wait.wait_bytes > WORTH_SAYING_BYTES:
+            yield (
+                f"lane {wait.lane} may wait {seconds * 1e6:.3g} us at a port of {(rate or 0) / 1e9:g} Gb/s, for "
+                f"{wait.wait_bytes / 2**20:.3g} MiB of others ({lives})"
+            )
 
 
 def _placed(problem: Problem, policy: Policy, offered: FabricInventory) -> Problem:

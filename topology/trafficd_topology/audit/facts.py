@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from trafficd_topology.counters import Column
 from trafficd_topology.model import Gpu, LinkLayer, NicKind, Problem, Role
+from trafficd_topology.subnet import Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,14 @@ class ConfFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetFacts:
+    """An InfiniBand subnet as a dump shows it."""
+
+    where: str
+    subnet: Subnet
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
     """What is known of one node. ``seconds`` is the interval over which counters rose; 0: totals only."""
 
@@ -137,6 +146,7 @@ class Facts:
     subnets: tuple[ConfFacts, ...] = ()
     ethernet: tuple[EthernetQos, ...] = ()
     problems: tuple[Problem, ...] = field(default=())
+    found: tuple[SubnetFacts, ...] = ()
 
 
 def merged(*facts: Facts) -> Facts:
@@ -146,4 +156,5 @@ def merged(*facts: Facts) -> Facts:
         tuple(s for f in facts for s in f.subnets),
         tuple(e for f in facts for e in f.ethernet),
         tuple(p for f in facts for p in f.problems),
+        tuple(s for f in facts for s in f.found),
     )

@@ -11,7 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trafficd_topology.audit.facts import ConfFacts, Count, EthernetQos, Facts, NodeFacts, PortFacts
+from trafficd_topology.audit.facts import (
+    ConfFacts,
+    Count,
+    EthernetQos,
+    Facts,
+    NodeFacts,
+    PortFacts,
+    SubnetFacts,
+)
 from trafficd_topology.audit.tree import tree_facts
 from trafficd_topology.counters import Column
 from trafficd_topology.model import LinkLayer, Problem
@@ -28,6 +36,7 @@ from trafficd_topology.parsers.rdma_tools import (
     parse_rdma_link,
     parse_rdma_statistic,
 )
+from trafficd_topology.parsers.subnet_files import parse_subnets
 from trafficd_topology.parsers.sysfs import HW_COUNTERS, STATISTICS
 
 MAX_FILE_BYTES = 16 * 2**20
@@ -240,6 +249,19 @@ def _is_json_lines(head: str) -> bool:
         return False
 
 
+def _read_subnets(name: str) -> Reader:
+    """Output of the tools that show a whole subnet, each dump in it for itself."""
+
+    def read(path: str, text: str) -> Judged:
+        found = parse_subnets(text)
+        if not found:
+            return Judged(name, reason=f"it looks like {name} and no node of a subnet is in it")
+        names = [path] if len(found) == 1 else [f"{path} (dump {i})" for i in range(1, len(found) + 1)]
+        return Judged(name, Facts(found=tuple(SubnetFacts(n, s) for n, s in zip(names, found, strict=True))))
+
+    return read
+
+
 KINDS: tuple[Kind, ...] = (
     Kind("policy file", _has(r"^policies:"), read_policy),
     Kind("fabric file", _has(r"^hosts:"), read_fabric),
@@ -258,11 +280,19 @@ KINDS: tuple[Kind, ...] = (
         read_ethtool,
     ),
     Kind("opensm.conf", is_conf, read_conf),
+    Kind(
+        "ibnetdiscover dump",
+        _has(r"^(Switch|Ca|Rt)\s+\d+ \"[SHR]-|^# Topology file: generated on"),
+        _read_subnets("ibnetdiscover dump"),
+    ),
+    Kind(
+        "ibnetdiscover port list",
+        _has(r"^(CA|SW|RT)\s+\d+\s+\d+ 0x[0-9a-f]+ \S+ \S+"),
+        _read_subnets("ibnetdiscover port list"),
+    ),
+    Kind("iblinkinfo output", _has(r"==\(.{0,120}\)==>"), _read_subnets("iblinkinfo output")),
     # Recognised, and not judged.
     Kind("Markdown", _has(r"^\|[ :-]*---|^```|\A# [^\n]+\n\n\w"), why="it is prose"),
-    Kind("ibnetdiscover dump", _has(r"^(Switch|Ca|Rt)\s+\d+ \"[SHR]-|^# Topology file: generated on")),
-    Kind("ibnetdiscover port list", _has(r"^(CA|SW|RT)\s+\d+\s+\d+ 0x[0-9a-f]+ \S+ \S+")),
-    Kind("iblinkinfo output", _has(r"==\(.{0,120}\)==>")),
     Kind("ibqueryerrors output", _has(r"^## Summary: \d+ nodes checked")),
     Kind("perfquery output", _has(r"^# (Port (extended )?counters|PortRcvErrorDetails counters)")),
     Kind("smpquery output", _has(r"^# (Port info|VLArbitration tables|SL2VL table|Node info|Switch info)")),

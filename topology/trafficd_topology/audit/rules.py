@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from trafficd_topology.audit import balance, counts, ethernet, lanes, opensm, ports
+from trafficd_topology.audit import balance, counts, ethernet, lanes, opensm, ports, subnets
 from trafficd_topology.audit.facts import Facts
 from trafficd_topology.audit.finding import Finding, Severity, ordered
 
@@ -61,6 +61,9 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("opensm-port-types-differ",), opensm.port_types),
     (("opensm-line-cut", "opensm-key-twice"), opensm.lines),
     (("opensm-ar-mask",), opensm.adaptive_routing),
+    (("ib-link-narrow",), subnets.narrow),
+    (("ib-link-slow",), subnets.slow),
+    (("ib-dump-unclear",), subnets.unclear),
     (("trust-pcp",), ethernet.trust),
     (("pfc-too-many",), ethernet.lossless),
     (("pfc-none",), ethernet.lossy),

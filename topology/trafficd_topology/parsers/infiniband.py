@@ -35,6 +35,15 @@ from trafficd_topology.qos.vlarb import (
 )
 
 E_ = TypeVar("E_", bound=StrEnum)
+
+
+class Unmarked(StrEnum):
+    """Which lane packets ride in that nobody marked."""
+
+    DEFAULT = "default"
+    LOW = "low"
+
+
 TABLE_KEYS = ("max_vls", "high_limit", "vlarb_high", "vlarb_low")
 MAX_SERVICE_ID = 2**64 - 1
 _PARTITION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}", re.ASCII)
@@ -144,6 +153,7 @@ def _options(m: Mapping, of_types: Sequence[Placed[tuple[str, IbTables]]]) -> Ib
         m.text("ipoib", "") or "",
         tuple(_path(x) for x in m.mappings("paths")),
         tuple(_partition(x) for x in m.mappings("partitions")),
+        m.choice("unmarked", Unmarked, Unmarked.DEFAULT) is Unmarked.LOW,
     )
 
 

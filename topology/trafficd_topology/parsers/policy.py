@@ -17,9 +17,9 @@ from trafficd_topology.parsers.presets import preset_tree
 from trafficd_topology.parsers.roce import judge_roce, read_roce
 from trafficd_topology.parsers.rollout import read_rollout
 from trafficd_topology.parsers.tree import Mapping, load, note
-from trafficd_topology.parsers.unmarked import Unmarked, judge_unmarked_low, unmarked_low
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.policy import Policy, PolicySet, Preset, Selector, TcOptions
+from trafficd_topology.qos.unmarked import judge_unmarked_low
 
 VERSION = 1
 MAX_POLICIES = 1_000
@@ -76,7 +76,6 @@ def _policy(m: Mapping) -> Policy | None:
     at_lanes = len(m.problems)
     lanes, classes = read_lanes(m, base, preset), read_classes(m, base, preset)
     ib, roce = read_infiniband(m, base, m.has("lanes")), read_roce(m, base)
-    unmarked = m.choice("unmarked", Unmarked, Unmarked.DEFAULT)
     whole = len(m.problems) == at_lanes
     for problem in judge(lanes, classes, ib.tables, m.path) if whole else names(lanes, classes, m.path):
         note(m.problems, problem)
@@ -84,10 +83,10 @@ def _policy(m: Mapping) -> Policy | None:
         note(m.problems, problem)
     m.done()
     lane_set = LaneSet(tuple(x.value for x in lanes), tuple(x.value for x in classes))
-    if unmarked is Unmarked.LOW and len(m.problems) == before:
-        for problem in judge_unmarked_low(lane_set, ib.tables.value if ib.tables else None, m.at("unmarked")):
+    if ib.options.unmarked_low and len(m.problems) == before:
+        tables = ib.tables.value if ib.tables else None
+        for problem in judge_unmarked_low(lane_set, tables, f"{ib.path}.unmarked"):
             note(m.problems, problem)
-        lane_set = unmarked_low(lane_set)
     if roce and len(m.problems) == before:
         for problem in judge_roce(lane_set, roce):
             note(m.problems, problem)
@@ -95,7 +94,7 @@ def _policy(m: Mapping) -> Policy | None:
         return None
     return Policy(
         name, lane_set, mode, selectors, preset, tc, ib.tables.value if ib.tables else None,
-        roce.value if roce else None, ib.options, unmarked is Unmarked.LOW,
+        roce.value if roce else None, ib.options,
     )  # fmt: skip
 
 

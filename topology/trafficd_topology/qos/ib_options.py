@@ -65,6 +65,8 @@ class IbOptions:
     ipoib: str = ""
     paths: tuple[PathWish, ...] = ()
     partitions: tuple[PartitionWish, ...] = ()
+    unmarked_low: bool = False
+    """Packets that nobody marked ride in the lowest class lane: see ``qos.unmarked``."""
 
     @property
     def writes_paths(self) -> bool:

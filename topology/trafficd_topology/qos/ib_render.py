@@ -31,7 +31,7 @@ def render_subnet(
     policy: Policy, tables: IbTables, ports: SubnetPorts = UNKNOWN, paths: Paths | None = None
 ) -> State:
     """The whole desired state of a subnet. Without tables of its own a type of port takes the general ones."""
-    general = render_ib(policy.lanes, tables)
+    general = render_ib(policy.subnet_lanes, tables)
     own = policy.subnet.by_type()
     by_type = {t: own.get(t, tables) for t in PORT_TYPES}
     elements = [e for e in general if e.kind not in {"vlarb_high", "vlarb_low"}]

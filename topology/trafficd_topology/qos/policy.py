@@ -15,6 +15,7 @@ from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, Role
 from trafficd_topology.qos.ib_options import PLAIN, IbOptions
 from trafficd_topology.qos.lanes import LaneSet, Mode
 from trafficd_topology.qos.roce import RoceOptions
+from trafficd_topology.qos.unmarked import unmarked_low
 from trafficd_topology.qos.vlarb import IbTables
 
 
@@ -103,8 +104,11 @@ class Policy:
     infiniband: IbTables | None = None
     roce: RoceOptions | None = None
     subnet: IbOptions = PLAIN
-    unmarked_low: bool = False
-    """Packets that nobody marked ride in the lowest class lane (it is then the default lane of ``lanes``)."""
+
+    @property
+    def subnet_lanes(self) -> LaneSet:
+        """The lanes as they are on InfiniBand: with ``unmarked: low`` another one is the default lane."""
+        return unmarked_low(self.lanes) if self.subnet.unmarked_low else self.lanes
 
     @property
     def digest(self) -> str:

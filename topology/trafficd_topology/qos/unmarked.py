@@ -1,6 +1,7 @@
-"""``unmarked: low``: what nobody marked rides in the lowest lane, as DualPath has it ("all other traffic", section 5.1).
+"""``unmarked: low`` on InfiniBand: what nobody marked rides in the lowest lane, as DualPath has it (section 5.1: "all
+other traffic").
 
-The lowest class lane becomes the default lane, so that SL, DSCP and protocols follow it everywhere. Unmarked is also
+The lowest class lane becomes the default lane of the subnet, so that every SL follows that nobody claims. Unmarked is also
 connection management and subnet administration: the lane needs a floor. A plan refuses the option until counters show
 that the model's traffic is marked (``core.evidence``).
 """
@@ -9,20 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from enum import StrEnum
 
 from trafficd_topology.model import Problem
 from trafficd_topology.qos.fit import derive_tables
 from trafficd_topology.qos.lanes import Lane, LaneSet, LaneUse, Marking, TrafficClass
 from trafficd_topology.qos.shares import compile_ib_shares, guarantees, starved
 from trafficd_topology.qos.vlarb import IbTables
-
-
-class Unmarked(StrEnum):
-    """Which lane packets ride in that nobody marked."""
-
-    DEFAULT = "default"
-    LOW = "low"
 
 
 def lowest(lanes: LaneSet) -> Lane | None:
@@ -47,7 +40,7 @@ def judge_unmarked_low(lanes: LaneSet, tables: IbTables | None, path: str) -> It
 
 
 def unmarked_low(lanes: LaneSet) -> LaneSet:
-    """The lanes with the lowest as default; classes of what was unmarked (SL 0, DSCP 0) go there too."""
+    """The lanes with the lowest as default; classes of what was unmarked (SL 0) go there too."""
     low = lowest(lanes)
     if low is None:
         return lanes
