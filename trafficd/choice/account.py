@@ -60,6 +60,7 @@ class Account:
         "drain",
         "foreign",
         "learned",
+        "name",
         "nic",
         "offered",
         "reserved",
@@ -68,6 +69,7 @@ class Account:
 
     def __init__(self, nic: str) -> None:
         self.nic = nic
+        self.name = f"nic:{nic}"
         self.reserved = 0.0
         self.unreserved = 0.0
         """Queued bytes that an engine reported and nobody reserved."""
@@ -102,8 +104,10 @@ class Account:
 
     def outstanding(self, now: float) -> float:
         """Bytes still to come at ``now``."""
-        if now > self._touched:
-            self._advance(now)
+        held = self.reserved + self.unreserved
+        if held <= LAST_BYTE or now <= self._touched:
+            return held
+        self._advance(now)
         return self.reserved + self.unreserved
 
     def reserve(self, size: float, now: float, *, anew: bool = True) -> Shares:

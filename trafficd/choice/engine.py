@@ -330,12 +330,16 @@ def _measure(state: NicState, account: Account, measured_at: float | None, now: 
 
 
 def _answer(view: View, ranked: Ranked, problems: tuple[ItemProblem, ...]) -> Answer:
-    times = [t for i in ranked.nics if (t := view.states[i].measured_unix_ns) is not None]
+    states, oldest = view.states, 0
+    for i in ranked.nics:
+        at = states[i].measured_unix_ns
+        if at is not None and (at < oldest or not oldest):
+            oldest = at
     snapshot = view.snapshot
     return Answer(
         ranked.plans,
         snapshot.version,
-        min(times, default=0),
+        oldest,
         snapshot.valid_for_ms,
         ranked.fallback,
         None,

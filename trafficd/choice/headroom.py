@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from trafficd.choice.compose import Pair
 from trafficd.choice.ranking import Judged, Ranking
@@ -69,41 +70,59 @@ class Headroom:
             groups: dict[str, list[Known]] = {}
             for known in candidates:
                 groups.setdefault(known.ref.node, []).append(known)
-            found = [judged for group in groups.values() for judged in self._judged(task, group, part)]
+            found: list[Judged] = []
+            for group in groups.values():
+                stored = self._stored(task, group, part.stored)
+                if stored is not None:
+                    found += _judged(task, group, part, stored)
             best = _pick(task, found, role)
         else:
-            ranking = task.view.rankings.get(role)
-            if ranking is None:
-                ranking = task.view.rankings[role] = Ranking(candidates)
-            best = ranking.best(lambda group: min(self._judged(task, group, part), default=None), task.now)
+            best = self._ranked(task, candidates, role, part)
         return candidates[0] if best is None else best[3]
 
-    def _judged(self, task: Task, group: Sequence[Known], part: _Part) -> list[Judged]:
-        """What each engine of one node would take; those that cannot serve are left out."""
-        stored = self._stored(task, group[0], part.stored)
-        if stored is None:
-            return []
-        found: list[Judged] = []
-        for known in group:
-            copied = _copied(task, known, part)
-            if copied is not None and _fits(task, known):
-                busy = part.busy * known.live + _reported(known)
-                value = max(stored, busy) + copied + REST * (stored + busy)
-                found.append((value, known.given, known.ref, known))
-        return found
+    def _ranked(self, task: Task, candidates: tuple[Known, ...], role: Role, part: _Part) -> Judged | None:
+        ranking = task.view.rankings.get(role)
+        if ranking is None:
+            ranking = task.view.rankings[role] = Ranking(candidates)
+        return ranking.best(
+            lambda group: self._stored(task, group, part.stored),
+            lambda group, stored: min(_judged(task, group, part, stored), default=None),
+            task.now,
+        )
 
-    def _stored(self, task: Task, known: Known, part: float) -> float | None:
+    def _stored(self, task: Task, group: Sequence[Known], part: float) -> float | None:
         """Seconds on the node's storage NIC; 0 where this side reads nothing, None where it must and cannot."""
         if not part:
             return 0.0
-        readers = readers_of(task, task.view.index.node_ids[known.ref.node])
+        readers = readers_of(task, task.view.index.node_ids[group[0].ref.node])
         if not readers:
             return None
-        now, size = task.now, task.size * part
-        return min(
-            (r.account.outstanding(now) + self.memory * r.account.placed(now) + size) / r.account.available
-            for r in readers
-        )
+        now, size, best = task.now, task.size * part, inf
+        for reader in readers:
+            account = reader.account
+            ahead = account.outstanding(now) + self.memory * account.placed(now)
+            best = min(best, (ahead + size) / account.available)
+        return best
+
+
+def _judged(task: Task, group: Sequence[Known], part: _Part, stored: float) -> list[Judged]:
+    """What each engine of one node would take; those that cannot serve are left out."""
+    found: list[Judged] = []
+    size, copied = task.size, 0.0
+    for known in group:
+        engine = known.engine
+        if part.copied:
+            seconds = _copied(task, known, part)
+            if seconds is None:
+                continue
+            copied = seconds
+        if engine.free_hbm_bytes is not None and engine.free_hbm_bytes < size:
+            continue
+        # A little for what it runs by its own word, so that engines alike in all else share it evenly.
+        busy = part.busy * known.live + SEQUENCE_S * ((engine.unfinished_sequences or 0) + known.assigned)
+        value = (max(busy, stored)) + copied + REST * (stored + busy)
+        found.append((value, known.given, known.ref, known))
+    return found
 
 
 def _pick(task: Task, found: list[Judged], role: Role) -> Judged | None:
@@ -146,22 +165,12 @@ def _hidden(task: Task) -> float:
 
 def _copied(task: Task, known: Known, part: _Part) -> float | None:
     """Seconds on its own NIC; a GPU that serves one read after the other has no queue there but its own."""
-    if not part.copied:
-        return 0.0
     nic = task.view.own_nic(known)
     if nic is None:
         return None
     account = task.view.accounts[nic]
     size = task.size * part.copied
-    seconds = (size + account.outstanding(task.now) if part.queued else size) / account.available
-    return max(0.0, seconds - part.hidden)
-
-
-def _reported(known: Known) -> float:
-    """A little for what it runs by its own word, so that engines alike in all else share it evenly."""
-    return SEQUENCE_S * ((known.engine.unfinished_sequences or 0) + known.assigned)
-
-
-def _fits(task: Task, known: Known) -> bool:
-    free = known.engine.free_hbm_bytes
-    return free is None or free >= task.size
+    if part.queued:
+        size += account.outstanding(task.now)
+    seconds = size / account.available - part.hidden
+    return seconds if seconds > 0 else 0.0

@@ -18,8 +18,13 @@ LOOKS = 6
 """Nodes judged per choice; a role of no more nodes is judged whole."""
 RETRY_S = 0.25
 """A node that cannot serve is looked at again after this."""
+Group = tuple[Known, ...]
+"""Engines of one node."""
 Judged = tuple[float, float, EngineRef, Known]
 """Seconds, bytes given before and name (lower is better, in this order), and the engine."""
+
+Rough = Callable[[Group], float | None]
+Judge = Callable[[Group, float], Judged | None]
 
 
 class Ranking:
@@ -35,16 +40,29 @@ class Ranking:
         self._size = len(self._heap)
         heapify(self._heap)
 
-    def best(self, judge: Callable[[tuple[Known, ...]], Judged | None], now: float) -> Judged | None:
-        """The best of the nodes that come up; None when none of them can serve."""
-        heap, seen = self._heap, []
-        best: Judged | None = None
-        for _ in range(min(LOOKS, self._size)):
-            _, i, group = heappop(heap)
-            judged = judge(group)
-            seen.append((now + (RETRY_S if judged is None else judged[0]), i, group))
-            if judged is not None and (best is None or judged[0] < best[0]):
-                best = judged
-        for item in seen:
-            heappush(heap, item)
+    def best(self, rough: Rough, judge: Judge, now: float) -> Judged | None:
+        """The best engine of the nodes that come up; None when none of them can serve.
+
+        ``rough`` gives a node's seconds at least (None: it cannot serve), so that nodes which cannot win are spared a
+        judgement of every engine.
+        """
+        heap, best = self._heap, None
+        seen = [heappop(heap) for _ in range(min(LOOKS, self._size))]
+        found = sorted(
+            [(least, i, group) for _, i, group in seen if (least := rough(group)) is not None], key=_least
+        )
+        due = {i: now + RETRY_S for _, i, _ in seen}
+        for least, i, group in found:
+            due[i] = now + least
+            if best is None or least < best[0]:
+                judged = judge(group, least)
+                due[i] = now + (RETRY_S if judged is None else judged[0])
+                if judged is not None and (best is None or judged < best):
+                    best = judged
+        for _, i, group in seen:
+            heappush(heap, (due[i], i, group))
         return best
+
+
+def _least(item: tuple[float, int, Group]) -> float:
+    return item[0]

@@ -59,6 +59,8 @@ def _executable(request: Request, problems: list[ItemProblem]) -> bool:
 def _too_much(request: Request) -> str:
     """Why this is more than one answer can be made of; empty when it is not."""
     prefill, decode, sources = len(request.prefill), len(request.decode), len(request.source.nodes)
+    if prefill + decode < MOST_SOURCES and sources < 2:
+        return ""
     if max(prefill, decode) > MOST_CANDIDATES:
         return f"more than {MOST_CANDIDATES} candidates: name fewer"
     if sources > MOST_SOURCES:
@@ -74,6 +76,10 @@ def _engines(
     """The engines named, or every one of the role when none is."""
     if not wanted:
         return anyone(view, role)
+    if len(wanted) == 1:
+        one = view.roster.known.get(wanted[0])
+        if one is not None and wanted[0].node in view.index.node_ids:
+            return (one,)
     node_ids = view.index.node_ids
     found: list[Known] = []
     for i, ref in enumerate(wanted):
@@ -136,6 +142,8 @@ def _parts(view: View, request: Request, problems: list[ItemProblem]) -> Parts:
 
 def _scaled(parts: Parts, size: int) -> Parts:
     """Parts whose bytes sum to the read's: in proportion to what each node holds, evenly when nobody said."""
+    if len(parts) == 1:
+        return ((parts[0][0], size, parts[0][2]),)
     held = sum(part[1] for part in parts)
     if held == size or not parts:
         return parts

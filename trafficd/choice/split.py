@@ -29,9 +29,10 @@ class _Basin:
     own: list[tuple[float, float]]
     shared: list[tuple[Account, float]]
 
-    def room(self, level: float) -> float:
-        """Bytes that its own resources carry by ``level``."""
-        return max(0.0, min([(level - ahead) / per_byte for ahead, per_byte in self.own], default=0.0))
+    def room(self, level: float) -> tuple[float, float]:
+        """Bytes that its own resources carry by ``level``, and bytes per second beyond that."""
+        room, per_byte = min([((level - ahead) / each, each) for ahead, each in self.own])
+        return (room, 1 / per_byte) if room > 0 else (0.0, 0.0)
 
 
 def parts_of(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[tuple[Way, int]]:
@@ -56,6 +57,34 @@ def _filled(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[int]:
     if len(ways) == 1:
         return [task.size]
     basins = _basins(task, ways, ahead)
+    shared = any(basin.shared for basin in basins)
+    found = _halved(task, basins) if shared else _filled_apart(task, basins)
+    scale = task.size / (sum(found) or 1.0)
+    sizes = [int(x * scale) for x in found]
+    sizes[sizes.index(max(sizes))] += task.size - sum(sizes)
+    return sizes
+
+
+def _filled_apart(task: Task, basins: Sequence[_Basin]) -> list[float]:
+    """Ways that share nothing: the level by Newton's steps, kept between what was too low and what was too high."""
+    low, high = 0.0, _enough(task, basins)
+    level = high
+    for _ in range(STEPS):
+        rows = [basin.room(level) for basin in basins]
+        missing, slope = float(task.size), 0.0
+        for room, rate in rows:
+            missing -= room
+            slope += rate
+        if -1 < missing < 1:
+            break
+        low, high = (level, high) if missing > 0 else (low, level)
+        step = level + missing / slope if slope else high
+        level = step if low < step < high else (low + high) / 2
+    return [room for room, _ in rows]
+
+
+def _halved(task: Task, basins: Sequence[_Basin]) -> list[float]:
+    """Ways that share something: the level by halving."""
     low, high = 0.0, _enough(task, basins)
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -63,11 +92,7 @@ def _filled(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[int]:
             high = middle
         else:
             low = middle
-    found = _carried(task, basins, high)
-    scale = task.size / (sum(found) or 1.0)
-    sizes = [int(x * scale) for x in found]
-    sizes[sizes.index(max(sizes))] += task.size - sum(sizes)
-    return sizes
+    return _carried(task, basins, high)
 
 
 def _basins(task: Task, ways: Sequence[Way], ahead: Ahead) -> list[_Basin]:
@@ -98,12 +123,10 @@ def _enough(task: Task, basins: Sequence[_Basin]) -> float:
 
 def _carried(task: Task, basins: Sequence[_Basin], level: float) -> list[float]:
     """Bytes of each way by ``level``."""
-    if not any(b.shared for b in basins):
-        return [b.room(level) for b in basins]
     left: dict[Account, float] = {}
     found = [0.0] * len(basins)
     for i in sorted(range(len(basins)), key=lambda i: sum(w for _, w in basins[i].shared)):
-        room = basins[i].room(level)
+        room = basins[i].room(level)[0]
         for account, weight in basins[i].shared:
             if account not in left:
                 left[account] = max(0.0, level * account.available - account.outstanding(task.now))

@@ -197,7 +197,7 @@ def slowest(task: Task, loads: tuple[Load, ...], fixed: tuple[float, str], size:
         queue, rate = account.outstanding(now), account.available
         seconds = (queue + size * weight) / rate
         if seconds > limit.seconds or not limit.name:
-            limit = Limit(seconds, f"nic:{account.nic}", queue, rate / weight)
+            limit = Limit(seconds, account.name, queue, rate / weight)
     per_byte, name = fixed
     return Limit(size * per_byte, name, 0.0, 1 / per_byte) if size * per_byte > limit.seconds else limit
 
@@ -209,7 +209,7 @@ def _reading(task: Task, reader: Reader) -> Limit:
     seconds = (queue + size) / rate
     if size * reader.per_byte > seconds:
         return Limit(size * reader.per_byte, reader.limit, 0.0, 1 / reader.per_byte)
-    return Limit(seconds, f"nic:{account.nic}", queue, rate)
+    return Limit(seconds, account.name, queue, rate)
 
 
 def _copies(view: View, engines: tuple[tuple[Known | None, float, float], ...]) -> Copies | None:
@@ -244,9 +244,10 @@ def legs_of(task: Task, way: Way, size: int, taken: tuple[float, Limit]) -> tupl
     """One leg per part of the source: the parts of a read lie where they lie, all take the same way."""
     view = task.view
     seconds, limit = taken
-    names = tuple([view.index.nic_names[i] for i in way.nics])
-    nic = view.layout.nics[way.nics[0]]
-    traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer), ("", nic.kv_lane_id))
+    index, first = view.index.nic_names, way.nics[0]
+    names = (index[first],) if len(way.nics) == 1 else tuple([index[i] for i in way.nics])
+    nic = view.layout.nics[first]
+    traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer)) or ("", nic.kv_lane_id)
     loads = () if len(way.loads) == 1 else tuple([(a.nic, w) for a, w in way.loads])
     if len(loads) == len(names) and all(w == 1.0 for _, w in loads):
         loads = ()
