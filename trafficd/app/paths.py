@@ -11,13 +11,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
 from trafficd.choice.engine import PathEngine
 from trafficd.choice.snapshot import Snapshot
-from trafficd.core.frame import Frame, make_frame
+from trafficd.core.frame import Frame, make_frame, settings_of
 from trafficd.core.settle import inventories
 from trafficd.core.snapshot import Live, Moment, RoleUse, balance_of, build_snapshot, loads, use_by_role
 from trafficd.core.state import ControlState
@@ -91,7 +91,10 @@ class Paths:
 
 def _frame(state: ControlState, before: Frame | None) -> Frame | None:
     spec = state.spec
-    return None if spec is None else make_frame(Fabric(spec), state.plan, inventories(state), before)
+    if spec is None:
+        return None
+    frame = make_frame(Fabric(spec), state.plan, inventories(state), before)
+    return replace(frame, settings=settings_of(state.paths))
 
 
 def _build(frame: Frame, telemetry: TelemetryStore, live: Live, moment: Moment) -> Built:

@@ -21,5 +21,5 @@ def policy_source(saved: SavedPolicy) -> PolicySource:
         broken = sentence(problems) if saved.names else ""
         return PolicySource(saved.owner, saved.source, saved.digest, saved.text, (), broken)
     live = tuple(p for p in policies.policies if p.name in saved.names)
-    rollout = policies.rollout
-    return PolicySource(saved.owner, saved.source, saved.digest, saved.text, live, rollout=rollout)
+    said = policies.rollout, policies.paths
+    return PolicySource(saved.owner, saved.source, saved.digest, saved.text, live, "", *said)

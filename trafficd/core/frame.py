@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from trafficd.choice import snapshot as choice
+from trafficd.choice.settings import DEFAULTS, PathSettings
 from trafficd.core.place import place
 from trafficd.core.plan import Plan, ScopePlan
 from trafficd.core.targets import Target, targets
@@ -13,6 +14,7 @@ from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, NodeInventory, PortInventory, PortKey, Role
 from trafficd_topology.qos.dcb import PRIORITIES
 from trafficd_topology.qos.lanes import Lane, LaneSet
+from trafficd_topology.qos.paths import EngineRule, PathRules
 from trafficd_topology.qos.render import ClassMarking, markings
 from trafficd_topology.qos.shares import guarantees
 
@@ -60,6 +62,7 @@ class Frame:
     layout: choice.Layout
     nics: tuple[NicFrame, ...]
     markings: tuple[choice.Marking, ...]
+    settings: PathSettings = DEFAULTS
 
 
 def make_frame(
@@ -77,6 +80,15 @@ def make_frame(
     if before is not None and before.layout == layout:
         layout = before.layout
     return Frame(layout, nics, _markings(plan))
+
+
+def settings_of(rules: PathRules | None) -> PathSettings:
+    """What a policy's ``paths`` section means to the choice."""
+    if rules is None:
+        return DEFAULTS
+    named = asdict(rules)
+    engines = "" if rules.engines is EngineRule.OWN else str(rules.engines)
+    return PathSettings(**{**named, "strategy": str(rules.strategy), "engines": engines})
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,10 @@ def _with_offer(state: ControlState, event: PolicyOffered) -> tuple[PolicySource
     """The sources after the offer: a file replaces the file's; the API's newer text takes over the names in it."""
     offered: tuple[Policy, ...] = () if event.policies is None else event.policies.policies
     rollout = None if event.policies is None else event.policies.rollout
-    new = PolicySource(event.owner, event.source, event.digest, event.text, offered, rollout=rollout)
+    paths = None if event.policies is None else event.policies.paths
+    new = PolicySource(
+        event.owner, event.source, event.digest, event.text, offered, rollout=rollout, paths=paths
+    )
     if event.owner is Owner.FILE:
         return (*(s for s in state.policies if s.owner is not Owner.FILE), new)
     ended = new.names | set(event.remove)

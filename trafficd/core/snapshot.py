@@ -50,6 +50,7 @@ def build_snapshot(frame: Frame, telemetry: TelemetryStore, live: Live, moment: 
         states,
         live.engines,
         frame.markings,
+        frame.settings,
     )
 
 

@@ -17,6 +17,7 @@ from trafficd.core.plan import Plan, PlanOptions
 from trafficd.core.records import Leave, Origin, Pause
 from trafficd.core.rollout import Rollout
 from trafficd_topology.model import FabricSpec, NodeInventory, Problem, Role
+from trafficd_topology.qos.paths import PathRules
 from trafficd_topology.qos.policy import Policy, RolloutSettings
 from trafficd_topology.status import Generation, ScopeStatus
 
@@ -45,6 +46,7 @@ class PolicySource:
     policies: tuple[Policy, ...]
     broken: str = ""
     rollout: RolloutSettings | None = None
+    paths: PathRules | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -253,6 +255,14 @@ class ControlState:
     def in_force(self) -> tuple[Policy, ...]:
         """Every policy in force, by name."""
         return tuple(sorted((p for s in self.policies for p in s.policies), key=lambda p: p.name))
+
+    @property
+    def paths(self) -> PathRules | None:
+        """How paths are chosen: as the file says, else as the API's newest text does; None says nothing."""
+        said = sorted(
+            (s for s in self.policies if s.paths is not None), key=lambda s: s.owner is not Owner.FILE
+        )
+        return said[0].paths if said else None
 
     @property
     def spec(self) -> FabricSpec | None:

@@ -13,6 +13,7 @@ from trafficd_topology.model import LinkLayer, NicKind, Problem, Role
 from trafficd_topology.parsers.infiniband import judge_infiniband, read_infiniband
 from trafficd_topology.parsers.lane_rules import judge, names
 from trafficd_topology.parsers.lanes import read_classes, read_lanes, read_ratio, read_words
+from trafficd_topology.parsers.paths import read_paths
 from trafficd_topology.parsers.presets import preset_tree
 from trafficd_topology.parsers.roce import judge_roce, read_roce
 from trafficd_topology.parsers.rollout import read_rollout
@@ -49,10 +50,12 @@ def read_policies(tree: Any) -> tuple[PolicySet | None, tuple[Problem, ...]]:
         top.problem("policies", len(entries), f"more than {MAX_POLICIES} policies")
         return None, tuple(problems)
     policies = [_policy(m) for m in entries]
-    rollout = read_rollout(top.mapping("rollout"))
+    rollout, paths = read_rollout(top.mapping("rollout")), read_paths(top.mapping("paths"))
     top.done()
     _unique(policies, entries, problems)
-    return (None, tuple(problems)) if problems else (PolicySet(tuple(p for p in policies if p), rollout), ())
+    if problems:
+        return None, tuple(problems)
+    return PolicySet(tuple(p for p in policies if p), rollout, paths), ()
 
 
 def _unique(policies: Sequence[Policy | None], entries: Sequence[Mapping], problems: list[Problem]) -> None:

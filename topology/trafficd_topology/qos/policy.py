@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from trafficd_topology.model import Host, LinkLayer, Nic, NicKind, Role
 from trafficd_topology.qos.ib_options import PLAIN, IbOptions
 from trafficd_topology.qos.lanes import LaneSet, Mode
+from trafficd_topology.qos.paths import PathRules
 from trafficd_topology.qos.roce import RoceOptions
 from trafficd_topology.qos.unmarked import unmarked_low
 from trafficd_topology.qos.vlarb import IbTables
@@ -143,8 +144,9 @@ class RolloutSettings:
 class PolicySet:
     """The policies of one file or one call, in the order given; their names are unique.
 
-    ``rollout`` is None where a change reaches every node at once.
+    ``rollout`` is None where a change reaches every node at once; ``paths`` where the path service's defaults hold.
     """
 
     policies: tuple[Policy, ...] = ()
     rollout: RolloutSettings | None = None
+    paths: PathRules | None = None
