@@ -26,6 +26,7 @@ from trafficd.convert.path import (
     snapshot_message,
 )
 from trafficd.server import converse
+from trafficd.server.shadows import ShadowLog
 
 MIN_INTERVAL_S = 0.05
 """No watcher gets snapshots faster than this, whatever it asks for."""
@@ -58,6 +59,7 @@ class PathService(path_pb2_grpc.PathServiceServicer):
         self._latest: path_pb2.WatchResponse | None = None
         self._changed = asyncio.Event()
         self._watchers = 0
+        self._shadows = ShadowLog()
 
     @property
     def engine(self) -> PathEngine:
@@ -125,6 +127,8 @@ class PathService(path_pb2_grpc.PathServiceServicer):
             answer = self._engine.shadow(request(message), own_choice(message.own_choice), now)
         else:
             answer = self._engine.recommend(request(message), now)
+        if answer.shadow is not None:
+            self._shadows.add(answer.shadow, now)
         told = answer_message(answer)
         if self._answers is not None:
             self._count("ok" if answer.fallback is None else "fallback", started, answer)

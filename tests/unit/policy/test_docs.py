@@ -27,15 +27,16 @@ def shown(yaml: str) -> str:
     return "".join(", ".join(f"{s.lane} {s.ratio:.2%}" for s in c.shares) + "\n" for c in cases)
 
 
-def test_the_first_example_is_good() -> None:
-    policies, problems = parse_policies(FIRST.findall(DOC.read_text())[0])
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_first_examples_are_good(which: int) -> None:
+    policies, problems = parse_policies(FIRST.findall(DOC.read_text())[which])
     assert problems == ()
     assert policies is not None
 
 
 def test_every_other_example_says_what_it_says() -> None:
     text = DOC.read_text()
-    assert len(FIRST.findall(text)) == 4
+    assert len(FIRST.findall(text)) == 5
     _, _, rest = text.partition("## Selectors")
     examples = list(EXAMPLE.finditer(rest))
     assert len(examples) == 3
