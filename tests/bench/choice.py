@@ -60,6 +60,7 @@ version: 1
 name: figure
 cluster: {{prefill: {prefill}, decode: {decode}, servers: {max(2, decode // 2)}}}
 lanes: {{preset: dualpath}}
+paths: {{through_compute_nics: true}}
 work: {{trace: 64K, turns: {turns}, in_flight: {in_flight}}}
 {COMPUTE}
 """
