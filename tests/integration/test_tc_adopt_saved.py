@@ -58,7 +58,7 @@ def test_a_saved_tree_is_adopted_like_the_live_one(
     assert capsys.readouterr().out == document([live])
 
 
-@pytest.mark.parametrize("preset", ["dualpath", "three-class", "two-lane-strict"])
+@pytest.mark.parametrize("preset", ["dualpath", "three-class", "nccl-two-vl"])
 def test_our_own_lanes_come_back_as_the_policy_that_made_them(preset: str) -> None:
     policies, _ = parse_policies(f"version: 1\npolicies: [{{name: p, preset: {preset}}}]\n")
     assert policies is not None
