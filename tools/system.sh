@@ -13,6 +13,7 @@ need /usr/bin/ibsim ibsim-utils
 need /usr/sbin/smpquery infiniband-diags
 need /usr/bin/prometheus prometheus
 need /usr/bin/prometheus-alertmanager prometheus-alertmanager
+need /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 libfaketime
 need /usr/bin/qemu-system-x86_64 qemu-system-x86
 need /bin/busybox busybox-static
 need /usr/bin/cpio cpio
