@@ -24,6 +24,9 @@ need /usr/bin/ib_write_bw perftest
 need /usr/bin/ibv_devinfo ibverbs-utils
 need /usr/bin/tcpdump tcpdump
 need /usr/bin/strace strace
+need /usr/bin/chromium chromium
+need /usr/bin/chromedriver chromium-driver
+need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 guest() { exec "$(dirname "$0")/guest.sh" >/dev/null; }
 [ -n "$missing" ] || guest
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -17,13 +17,12 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from trafficd.choice.request import FallbackReason
-from trafficd.core.balance import Balance
+from trafficd.core.balance import KindBalance
 from trafficd.core.overview import overview
 from trafficd.core.rollout import Phase
 from trafficd.core.settle import withheld
 from trafficd.core.snapshot import RoleUse
 from trafficd.core.state import ControlState
-from trafficd_topology.model import NicKind
 from trafficd_topology.status import ConditionStatus, ConditionType
 
 ANSWER_BUCKETS_S = (20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0)
@@ -35,12 +34,6 @@ CONTROLLERS_REASONS = (
 )
 """The others are a client's own, which chooses without us."""
 AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class KindBalance:
-    kind: NicKind
-    balance: Balance
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ from trafficd.server.policy import PolicyServicer
 from trafficd.server.sessions import Sessions
 from trafficd.store import Store, read_log
 from trafficd.web import Pages, WebServer
+from trafficd.web.status import StatusPage
 from trafficd_topology.qos.render import CONTROL_PORTS
 
 log = logging.getLogger("trafficd")
@@ -74,6 +75,7 @@ class Controller:
         self._metrics = controller_metrics(self._view)
         self._paths = Paths(lambda: self.control.state, self._metrics.answers)
         self._heard = LastHeard(self._paths.telemetry)
+        self._status = StatusPage(lambda: self._paths.now(self._heard.ages_s()))
         self._beat = time.monotonic()
         self._serving = False
         self.failed = asyncio.Event()
@@ -123,7 +125,7 @@ class Controller:
             web = WebServer(
                 self._config.http.host,
                 self._config.http.port,
-                Pages(self._metrics.registry, self._alive, self._ready),
+                Pages(self._metrics.registry, self._alive, self._ready, self._status),
             )
             stack.callback(web.close)
             self.http_port = web.port

@@ -17,12 +17,15 @@ import grpc
 
 from trafficd.choice.engine import PathEngine
 from trafficd.choice.snapshot import Snapshot
+from trafficd.core.balance import KindBalance
 from trafficd.core.frame import Frame, make_frame, settings_of
+from trafficd.core.live import Now
+from trafficd.core.recent import Recent
 from trafficd.core.settle import inventories
 from trafficd.core.snapshot import Live, Moment, RoleUse, balance_of, build_snapshot, loads, use_by_role
 from trafficd.core.state import ControlState
 from trafficd.core.telemetry import TelemetryStore
-from trafficd.metrics import Answers, KindBalance, Reads
+from trafficd.metrics import Answers, Reads
 from trafficd.server.path import PathService, register
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import NicKind
@@ -45,7 +48,8 @@ class Paths:
         self.telemetry = TelemetryStore()
         # Leases of an earlier run must not be taken for this one's.
         engine = PathEngine(f"{state().uuid[:8]}-{time.time_ns():x}")
-        self._service = PathService(engine, answers)
+        self._recent = Recent()
+        self._service = PathService(engine, answers, self._recent)
         self._frame: Frame | None = None
         self._changed = asyncio.Event()
         self._built = 0
@@ -55,6 +59,20 @@ class Paths:
 
     def register(self, server: grpc.aio.Server) -> None:
         register(self._service, server)
+
+    def now(self, heard: tuple[tuple[str, float], ...]) -> Now:
+        """What a person is shown, of this moment; from any thread. ``heard``: (node, seconds since its last sample)."""
+        return Now(
+            self._state(),
+            self._frame,
+            self.telemetry,
+            self.balances,
+            heard,
+            self._recent.kept,
+            self._recent.answered,
+            time.monotonic(),
+            time.time_ns(),
+        )
 
     def publish(self) -> None:
         """The fabric, the plan or an inventory has changed: a new snapshot is due at once."""

@@ -1,4 +1,4 @@
-"""``trafficd topology check | show | capacity | discover | role``: the fabric, from a file or from the controller."""
+"""``trafficd topology check | show | draw | capacity | discover | role``: the fabric, from a file or from the controller."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from trafficd.convert.words import number
 from trafficd_topology.capacity import analyse
 from trafficd_topology.capacity_report import report
 from trafficd_topology.capacity_report import text as report_text
+from trafficd_topology.drawing import draw
 from trafficd_topology.fabric import Fabric
 from trafficd_topology.model import FabricSpec, Problem, Role
 from trafficd_topology.show import describe, text
+from trafficd_topology.svg import svg
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("topology", help="the fabric: check, show, capacity, discover, role")
+    parser = subparsers.add_parser("topology", help="the fabric: check, show, draw, capacity, discover, role")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_check(verbs)
     _add_show(verbs)
+    _add_draw(verbs)
     _add_capacity(verbs)
     discover.add(verbs)
     _add_role(verbs)
@@ -44,12 +47,26 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     show.set_defaults(run=run_show)
 
 
+def _add_draw(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    drawn = verbs.add_parser(
+        "draw",
+        help="the fabric as an SVG document, as the status page draws it",
+        description="Writes the fabric as an SVG document on standard output, as the status page draws it.",
+    )
+    _add_file(drawn)
+    drawn.set_defaults(run=run_draw)
+
+
 def _add_fabric(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    add_output(parser)
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help="fabric file (default: what the controller holds)"
     )
     add_controller(parser)
-    add_output(parser)
 
 
 def _add_capacity(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -124,6 +141,14 @@ def run_show(args: argparse.Namespace) -> int:
         say_json(asdict(description))
     else:
         say(text(description).rstrip())
+    return Exit.OK
+
+
+def run_draw(args: argparse.Namespace) -> int:
+    """Exit 0, or 1 with every problem of the file."""
+    if (spec := _named(args)) is None:
+        return Exit.FINDINGS
+    say(svg(draw(spec)).rstrip())
     return Exit.OK
 
 

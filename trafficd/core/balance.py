@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trafficd_topology.model import NicKind
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -25,6 +27,14 @@ class Balance:
 
 
 IDLE = Balance(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class KindBalance:
+    """Storage and compute NICs are judged apart."""
+
+    kind: NicKind
+    balance: Balance
 
 
 def balance(loads: Iterable[float]) -> Balance:

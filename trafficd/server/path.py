@@ -25,6 +25,7 @@ from trafficd.convert.path import (
     request,
     snapshot_message,
 )
+from trafficd.core.recent import Recent
 from trafficd.server import converse
 from trafficd.server.shadows import ShadowLog
 
@@ -53,8 +54,11 @@ class Answers(Protocol):
 class PathService(path_pb2_grpc.PathServiceServicer):
     """Serves one path engine. ``publish`` hands it a snapshot and wakes the watchers."""
 
-    def __init__(self, engine: PathEngine, answers: Answers | None = None) -> None:
+    def __init__(
+        self, engine: PathEngine, answers: Answers | None = None, recent: Recent | None = None
+    ) -> None:
         self._engine = engine
+        self._recent = Recent() if recent is None else recent
         self._answers = answers
         self._latest: path_pb2.WatchResponse | None = None
         self._changed = asyncio.Event()
@@ -123,13 +127,15 @@ class PathService(path_pb2_grpc.PathServiceServicer):
     def recommend(self, message: path_pb2.RecommendRequest) -> path_pb2.RecommendResponse:
         """One answer, counted; beside a scheduler's own choice where it tells one."""
         started, now = time.perf_counter(), time.monotonic()
+        asked = request(message)
         if message.HasField("own_choice"):
-            answer = self._engine.shadow(request(message), own_choice(message.own_choice), now)
+            answer = self._engine.shadow(asked, own_choice(message.own_choice), now)
         else:
-            answer = self._engine.recommend(request(message), now)
+            answer = self._engine.recommend(asked, now)
         if answer.shadow is not None:
             self._shadows.add(answer.shadow, now)
         told = answer_message(answer)
+        self._recent.note(asked, answer, time.time_ns())
         if self._answers is not None:
             self._count("ok" if answer.fallback is None else "fallback", started, answer)
             if answer.fallback is not None:

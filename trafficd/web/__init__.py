@@ -1,11 +1,11 @@
-"""HTTP: /metrics, /healthz and /readyz, on threads of its own, so that a scrape never holds up the event loop."""
+"""HTTP: the status page, /metrics, /healthz and /readyz, on threads of its own, so that a scrape never holds up the event loop."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6
@@ -14,6 +14,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from trafficd.web.status import StatusPage
 
 log = logging.getLogger("trafficd.web")
 Probe = Callable[[], str]
@@ -31,6 +33,7 @@ class Pages:
     registry: CollectorRegistry
     alive: Probe
     ready: Probe
+    status: StatusPage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,34 @@ class Page:
     status: int
     content_type: str
     body: bytes
+    etag: str = ""
+
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+SAFE = (
+    # Nothing from anywhere else, no script or style within the document, no frame around it.
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cache-Control", "no-cache"),
+)
+TEXT = "text/plain; charset=utf-8"
 
 
 def _probed(sentence: str) -> Page:
     body = sentence or "ok"
-    return Page(503 if sentence else 200, "text/plain; charset=utf-8", f"{body}\n".encode())
+    return Page(503 if sentence else 200, TEXT, f"{body}\n".encode())
 
 
 def page(pages: Pages, path: str) -> Page:
     """The answer to a GET of ``path``."""
-    match path.partition("?")[0]:
+    where, _, query = path.partition("?")
+    match where:
         case "/metrics":
             return Page(200, CONTENT_TYPE_LATEST, generate_latest(pages.registry))
         case "/healthz":
@@ -55,7 +76,10 @@ def page(pages: Pages, path: str) -> Page:
         case "/readyz":
             return _probed(pages.ready())
         case _:
-            return Page(404, "text/plain; charset=utf-8", b"try /metrics, /healthz or /readyz\n")
+            found = pages.status.answer(where, query) if pages.status else None
+            if found is None:
+                return Page(404, TEXT, b"try /, /metrics, /healthz or /readyz\n")
+            return Page(200, found.content_type, found.body, found.etag)
 
 
 class _Server(ThreadingHTTPServer):
@@ -82,12 +106,46 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        answer = page(self.server.pages, self.path)
+        self._answer(page(self.server.pages, self.path), with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(page(self.server.pages, self.path), with_body=False)
+
+    def _refused(self) -> None:
+        """Nothing here changes anything; what came with the request is not read."""
+        self.close_connection = True
+        self._answer(Page(405, TEXT, b"only GET and HEAD are answered\n"), with_body=True)
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """http.server asks for ``do_`` and the method's name."""
+        if name.startswith("do_"):
+            return self._refused
+        raise AttributeError(name)
+
+    def _answer(self, answer: Page, *, with_body: bool) -> None:
+        if answer.etag and self.headers.get("If-None-Match") == answer.etag:
+            answer = Page(304, answer.content_type, b"", answer.etag)
         self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in self._headers(answer):
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        if with_body:
+            self.wfile.write(answer.body)
+
+    @staticmethod
+    def _headers(answer: Page) -> Iterator[tuple[str, str]]:
+        yield "Content-Type", answer.content_type
+        yield "Content-Length", str(len(answer.body))
+        if answer.status == 405:
+            yield "Allow", "GET, HEAD"
+            yield "Connection", "close"
+        if answer.etag:
+            yield "ETag", answer.etag
+        yield from SAFE
+
+    def version_string(self) -> str:
+        """Nobody needs to know which Python this is."""
+        return "trafficd"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server calls
         """Scrapes are not worth a line each."""
