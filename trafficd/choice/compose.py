@@ -115,7 +115,8 @@ class Composed:
         explanation = None
         if request.explain:
             explanation = self.explain(task, (self.name, self.engines.name), options, fallback)
-        nics = tuple([i for part in options[0].parts for i in part.way.nics])
+        parts = options[0].parts
+        nics = parts[0].way.nics if len(parts) == 1 else tuple([i for part in parts for i in part.way.nics])
         return Ranked(tuple([_plan(task, o, best) for o in options]), nics, fallback, explanation)
 
     def _elsewhere(self, task: Task, pair: Pair) -> Ranked:

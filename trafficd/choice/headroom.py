@@ -84,11 +84,17 @@ class Headroom:
         ranking = task.view.rankings.get(role)
         if ranking is None:
             ranking = task.view.rankings[role] = Ranking(candidates)
-        return ranking.best(
-            lambda group: self._stored(task, group, part.stored),
-            lambda group, stored: min(_judged(task, group, part, stored), default=None),
-            task.now,
-        )
+        copied = max(0.0, task.size * part.copied / task.view.fastest - part.hidden)
+
+        def rough(group: Sequence[Known]) -> float | None:
+            stored = self._stored(task, group, part.stored)
+            return None if stored is None else stored * (1 + REST) + copied
+
+        def judge(group: Sequence[Known]) -> Judged | None:
+            stored = self._stored(task, group, part.stored)
+            return None if stored is None else min(_judged(task, group, part, stored), default=None)
+
+        return ranking.best(rough, judge, task.now)
 
     def _stored(self, task: Task, group: Sequence[Known], part: float) -> float | None:
         """Seconds on the node's storage NIC; 0 where this side reads nothing, None where it must and cannot."""

@@ -13,8 +13,9 @@ from heapq import heapify, heappop, heappush
 
 from trafficd.choice.request import EngineRef
 from trafficd.choice.roster import Known
+from trafficd.choice.spread import NEAR
 
-LOOKS = 6
+LOOKS = 4
 """Nodes judged per choice; a role of no more nodes is judged whole."""
 RETRY_S = 0.25
 """A node that cannot serve is looked at again after this."""
@@ -24,7 +25,7 @@ Judged = tuple[float, float, EngineRef, Known]
 """Seconds, bytes given before and name (lower is better, in this order), and the engine."""
 
 Rough = Callable[[Group], float | None]
-Judge = Callable[[Group, float], Judged | None]
+Judge = Callable[[Group], Judged | None]
 
 
 class Ranking:
@@ -54,8 +55,8 @@ class Ranking:
         due = {i: now + RETRY_S for _, i, _ in seen}
         for least, i, group in found:
             due[i] = now + least
-            if best is None or least < best[0]:
-                judged = judge(group, least)
+            if best is None or least < best[0] / NEAR:
+                judged = judge(group)
                 due[i] = now + (RETRY_S if judged is None else judged[0])
                 if judged is not None and (best is None or judged < best):
                     best = judged

@@ -46,7 +46,8 @@ def _executable(request: Request, problems: list[ItemProblem]) -> bool:
     if abilities.no_prefill_side and not abilities.read_on_decode_side:
         reason = "the caller can read on neither side: set read_on_decode_side or unset no_prefill_side"
         problems.append(ItemProblem("abilities", INVALID_ARGUMENT, reason))
-    if reason := _too_much(request):
+    few = len(request.prefill) + len(request.decode) < MOST_SOURCES and len(request.source.nodes) < 2
+    if not few and (reason := _too_much(request)):
         problems.append(ItemProblem("request", INVALID_ARGUMENT, reason))
     if request.bytes < 0:
         problems.append(ItemProblem("bytes", INVALID_ARGUMENT, "a read cannot have fewer than 0 bytes"))
@@ -59,8 +60,6 @@ def _executable(request: Request, problems: list[ItemProblem]) -> bool:
 def _too_much(request: Request) -> str:
     """Why this is more than one answer can be made of; empty when it is not."""
     prefill, decode, sources = len(request.prefill), len(request.decode), len(request.source.nodes)
-    if prefill + decode < MOST_SOURCES and sources < 2:
-        return ""
     if max(prefill, decode) > MOST_CANDIDATES:
         return f"more than {MOST_CANDIDATES} candidates: name fewer"
     if sources > MOST_SOURCES:

@@ -85,6 +85,11 @@ class View:
     strangers: dict[EngineRef, Known] = field(default_factory=dict)
     roles: dict[Role, tuple[Known, ...]] = field(default_factory=dict)
     rankings: dict[Role, Ranking] = field(default_factory=dict)
+    fastest: float = field(init=False)
+    """Bytes per second of the NIC with the highest rate."""
+
+    def __post_init__(self) -> None:
+        self.fastest = max([state.rate_bps for state in self.states], default=0) / 8 or 1.0
 
     @property
     def settings(self) -> PathSettings:

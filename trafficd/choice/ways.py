@@ -248,36 +248,24 @@ def legs_of(task: Task, way: Way, size: int, taken: tuple[float, Limit]) -> tupl
     names = (index[first],) if len(way.nics) == 1 else tuple([index[i] for i in way.nics])
     nic = view.layout.nics[first]
     traffic_class, lane = view.lanes.get((task.request.intent, nic.link_layer)) or ("", nic.kv_lane_id)
-    loads = () if len(way.loads) == 1 else tuple([(a.nic, w) for a, w in way.loads])
-    if len(loads) == len(names) and all(w == 1.0 for _, w in loads):
-        loads = ()
-    queue, rate = int(min(limit.queue, MOST_BYTES)), int(limit.rate * 8)
+    loads: tuple[tuple[str, float], ...] = ()
+    if len(way.loads) > 1:
+        loads = tuple([(a.nic, w) for a, w in way.loads])
+        if len(loads) == len(names) and all(w == 1.0 for _, w in loads):
+            loads = ()
+    queue = int(limit.queue) if limit.queue < MOST_BYTES else MOST_BYTES
+    said = seconds, limit.name, queue, int(limit.rate * 8), lane, traffic_class, loads
+    if len(task.parts) <= 1:
+        source = task.parts[0][0] if task.parts else "pool:"
+        source = "" if source[:5] == "pool:" else source[5:]
+        return (Leg(way.side, way.reader, source, names, size, *said),)
     return tuple(
-        [
-            Leg(
-                way.side,
-                way.reader,
-                source,
-                names,
-                part,
-                seconds,
-                limit.name,
-                queue,
-                rate,
-                lane,
-                traffic_class,
-                loads,
-            )
-            for source, part in sources_of(task, size)
-        ]
+        [Leg(way.side, way.reader, source, names, part, *said) for source, part in sources_of(task, size)]
     )
 
 
 def sources_of(task: Task, size: int) -> list[tuple[str, int]]:
-    """(node or empty for a pool, bytes) of ``size`` bytes of the read; in the proportions of the whole."""
-    if len(task.parts) <= 1:
-        source = task.parts[0][0] if task.parts else "pool:"
-        return [("" if source.startswith("pool:") else source[5:], size)]
+    """(node, bytes) of ``size`` bytes of a read that lies on several nodes; in the proportions of the whole."""
     if size == task.size:
         return [(source[5:], part) for source, part, _ in task.parts]
     ends, total, found, before = 0, max(task.size, 1), [], 0
