@@ -13,10 +13,11 @@ from trafficd.core.state import ControlState
 from trafficd.core.targets import targets
 from trafficd.core.telemetry import Readings, TelemetryStore
 from trafficd_topology.audit import Facts, audit
-from trafficd_topology.audit.facts import LaneFacts, NodeFacts, PortFacts, PortLanes
+from trafficd_topology.audit.facts import LaneFacts, NodeFacts, PortFacts, PortLanes, SubnetLanes, SubnetNic
 from trafficd_topology.audit.gather import counts, port_facts, seconds
 from trafficd_topology.audit.report import Report, Unjudged
-from trafficd_topology.model import Nic, NodeInventory, PortInventory, ScopeKind
+from trafficd_topology.ib_match import port_number
+from trafficd_topology.model import FabricSpec, Nic, NodeInventory, PortInventory, PortKey, ScopeKind
 from trafficd_topology.qos.lanes import LaneSet
 
 Read = tuple[tuple[str, Readings | None], ...]
@@ -73,6 +74,33 @@ def _lanes(scopes: Iterable[ScopePlan]) -> tuple[PortLanes, ...]:
     return tuple(PortLanes(s.name, s.policy, lane_facts(s.lanes)) for s in scopes if s.kind is ScopeKind.PORT)
 
 
+def _subnets(state: ControlState, node: str) -> tuple[SubnetLanes, ...]:
+    """The subnets that this node's agent counts, with the NICs that their switch ports lead to."""
+    if state.plan is None or state.spec is None:
+        return ()
+    scopes = (s for s in state.plan.of(node) if s.kind is ScopeKind.FABRIC)
+    nics = tuple(_behind_switches(state.spec))
+    return tuple(
+        SubnetLanes(
+            s.name,
+            s.policy,
+            lane_facts(s.lanes),
+            tuple((sl, c.name) for c in s.lanes.classes for sl in c.marking.sl),
+            nics,
+        )
+        for s in scopes
+    )
+
+
+def _behind_switches(spec: FabricSpec) -> Iterable[SubnetNic]:
+    guids = {s.name: int(s.guid, 16) for s in spec.switches if s.guid}
+    kinds = {PortKey(h.name, n.name): n.kind for h in spec.hosts for n in h.nics}
+    for link in spec.links:
+        for nic, port in ((link.a, link.b), (link.b, link.a)):
+            if nic in kinds and port.node in guids:
+                yield SubnetNic(f"0x{guids[port.node]:016x}:{port_number(port.port)}", str(nic), kinds[nic])
+
+
 def _facts(given: AuditInput) -> Facts:
     state, nics, readings = given.state, _nics(given.state), dict(given.readings)
     roles = {h.name: h.role for h in state.spec.hosts} if state.spec else {}
@@ -87,6 +115,7 @@ def _facts(given: AuditInput) -> Facts:
             found.gpus,
             _lanes(state.plan.of(found.node)) if state.plan else (),
             roles.get(found.node),
+            _subnets(state, found.node),
         )
 
     return Facts(tuple(node(i) for i in inventories(state) if not given.wanted or i.node in given.wanted))

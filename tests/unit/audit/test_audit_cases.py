@@ -1,6 +1,7 @@
 """Folders of saved files, or of facts, and what the audit says of them, as text. A case needs no code."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ from trees import plant, same
 
 from trafficd.cli.saved import sources
 from trafficd_topology.audit import Facts, audit
-from trafficd_topology.audit.facts import Count, LaneFacts, NodeFacts, PortFacts, PortLanes, merged
+from trafficd_topology.audit.facts import (
+    Count,
+    LaneFacts,
+    NodeFacts,
+    PortFacts,
+    PortLanes,
+    SubnetLanes,
+    SubnetNic,
+    merged,
+)
 from trafficd_topology.audit.report import Report, Unjudged, plain, text
 from trafficd_topology.audit.rules import rule_ids
 from trafficd_topology.counters import Column, Direction
@@ -48,6 +58,18 @@ def lanes(port: str, said: str) -> PortLanes:
     return PortLanes(port, policy, tuple(found))
 
 
+def subnet(row: dict[str, Any]) -> SubnetLanes:
+    """Lanes as of ports, each with the class of its name; ``nics``: switch port -> [NIC, kind]."""
+    made = lanes("", f"{row['policy']} {row['lanes']}").lanes
+    return SubnetLanes(
+        row["name"],
+        row["policy"],
+        tuple(replace(lane, classes=(lane.name,)) for lane in made),
+        tuple(row["classes"].items()),
+        tuple(SubnetNic(port, nic, NicKind(kind)) for port, (nic, kind) in row["nics"].items()),
+    )
+
+
 def port(row: dict[str, Any]) -> PortFacts:
     kind = NicKind(row.pop("kind")) if "kind" in row else None
     return PortFacts(**{**row, "link_layer": LinkLayer(row["link_layer"]), "kind": kind})
@@ -62,6 +84,7 @@ def node(row: dict[str, Any]) -> NodeFacts:
         tuple(Gpu(**g) for g in row.get("gpus", ())),
         tuple(lanes(*pair) for pair in row.get("lanes", {}).items()),
         Role(row["role"]) if "role" in row else None,
+        tuple(subnet(s) for s in row.get("subnets", ())),
     )
 
 

@@ -85,6 +85,26 @@ class PortLanes:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetNic:
+    """A NIC and the switch port (as its counters are named, ``<guid>:<port>``) that it is cabled to."""
+
+    port: str
+    nic: str
+    kind: NicKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetLanes:
+    """The lanes that a policy makes of a subnet. ``classes`` are (SL, class) of every SL that a class claims."""
+
+    name: str
+    policy: str
+    lanes: tuple[LaneFacts, ...]
+    classes: tuple[tuple[int, str], ...]
+    nics: tuple[SubnetNic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EthernetQos:
     """What a RoCE port holds for quality of service. None or empty: not shown.
 
@@ -132,6 +152,7 @@ class NodeFacts:
     gpus: tuple[Gpu, ...] = ()
     lanes: tuple[PortLanes, ...] = ()
     role: Role | None = None
+    subnets: tuple[SubnetLanes, ...] = ()
 
     def at(self, port: str) -> str:
         """How a port of this node is written."""

@@ -98,7 +98,13 @@ def nothing_marked(facts: Facts) -> Iterator[Finding]:
         by_port: dict[str, dict[int, int]] = {}
         for c in node.counts:
             sent = (Quantity.BYTES, Direction.TRANSMIT)
-            if (c.column.quantity, c.column.direction) == sent and c.column.priority is not None:
+            # Switch ports of a subnet count by SL: rules of their own.
+            subnet = c.column.port.startswith("0x")
+            if (
+                (c.column.quantity, c.column.direction) == sent
+                and c.column.priority is not None
+                and not subnet
+            ):
                 by_port.setdefault(c.column.port, {})[c.column.priority] = c.total or 0
         managed = {lanes.port for lanes in node.lanes}
         for port, sent_by in by_port.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from trafficd_topology.audit import balance, counts, ethernet, lanes, opensm, ports, subnets
+from trafficd_topology.audit import balance, counts, ethernet, lanes, opensm, ports, service_levels, subnets
 from trafficd_topology.audit.facts import Facts
 from trafficd_topology.audit.finding import Finding, Severity, ordered
 
@@ -43,6 +43,10 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("lane-unused",), lanes.lane_unused),
     (("kv-unmarked",), lanes.kv_unmarked),
     (("nothing-marked",), lanes.nothing_marked),
+    (("subnet-class-unknown",), service_levels.uncounted),
+    (("subnet-sl-unclaimed",), service_levels.unclaimed),
+    (("subnet-kv-unmarked",), service_levels.kv_unmarked),
+    (("subnet-lane-misused",), service_levels.misused),
     (("global-traffic-class",), lanes.global_class),
     (("cma-default-tos",), lanes.cma_default),
     (("one-nic-carries-all", "nics-uneven"), balance.nic_balance),
