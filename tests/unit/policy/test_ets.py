@@ -155,10 +155,20 @@ def test_what_is_rendered_is_what_the_standard_asks(seed: int) -> None:
     assert ets_guarantees(arrange(lanes, options))[0] > 0 or options.strict
 
 
+def test_one_driver_wants_to_be_told_which_priority_is_roce() -> None:
+    policy = preset("dualpath")
+    assert policy.roce is not None
+    bnxt = replace(WHOLE, kernel_driver="bnxt_en")
+    found = [e for e in render_dcb(policy.lanes, policy.roce, RATE_BPS, bnxt).elements if e.kind == "app"]
+    assert [(e.key, e.value.priorities) for e in found] == [("dgram-4791", (3,))]
+
+
 def test_headroom_is_what_the_kernel_reckons() -> None:
     """xoff = ((301 + 2.16 x m) x Gb/s + 2.72 x MTU), whole numbers, 40 Gb/s at least."""
     assert xoff_bytes(100_000_000_000, 7, 1500) == (301 + 15) * 100 + 4080
     assert xoff_bytes(10_000_000_000, 7, 1500) == xoff_bytes(40_000_000_000, 7, 1500) == 316 * 40 + 4080
     assert xoff_bytes(400_000_000_000, 300, 9000) == (301 + 648) * 400 + 24480
-    assert lossless_buffer_bytes(100_000_000_000, 7, 1500) == 35680 + 9216 + 1
+    assert lossless_buffer_bytes(100_000_000_000, 7, 1500, 1) == 35680 + 9216 + 1
+    for cell in (128, 144, 192):  # whatever the cell of a NIC that does not say it
+        assert lossless_buffer_bytes(100_000_000_000, 7, 1500) % cell == 0
     assert lossless_buffer_bytes(100_000_000_000, 7, 1500, 144) % 144 == 0

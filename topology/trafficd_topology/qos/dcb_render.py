@@ -22,14 +22,16 @@ from trafficd_topology.qos.dcb import (
     Dcbx,
     Selector,
     Tsa,
+    app_key,
 )
-from trafficd_topology.qos.headroom import lossless_buffer_bytes, lossy_buffer_bytes
+from trafficd_topology.qos.headroom import COMMON_CELL_BYTES, lossless_buffer_bytes, lossy_buffer_bytes
 from trafficd_topology.qos.lanes import LaneSet
 from trafficd_topology.qos.roce import (
     RoceLane,
     RoceOptions,
     arrange,
     cnp_lane,
+    default_of,
     dscp_priorities,
     lossless_priorities,
     priority_tcs,
@@ -38,6 +40,10 @@ from trafficd_topology.qos.shares import exact
 
 NEEDED = ("dscp", "ets", "pfc")
 """Without these a port has no lanes."""
+ROCE_BY_APP = frozenset({"bnxt_en"})
+"""Kernel drivers that take RoCE's priority from the APP table, not from DSCP alone (drivers/net/ethernet/broadcom/bnxt/
+bnxt_dcb.c, bnxt_dcbnl_ieee_setapp; drivers/infiniband/hw/bnxt_re/main.c)."""
+ROCE_V2_PORT = 4791
 FINE_STEP_BPS = 100_000_000
 COARSE_STEP_BPS = 1_000_000_000
 FINE_MOST_BPS = 255 * FINE_STEP_BPS
@@ -65,6 +71,7 @@ def render_dcb(lanes: LaneSet, options: RoceOptions, rate_bps: int, features: Dc
     cnp = cnp_lane(options, arranged)
     everything = (
         *_fixed(arranged, options, cnp),
+        *_roce_app(arranged, features),
         Element("maxrate", "", DcbMaxrate(_ceilings(arranged, rate_bps))),
         Element("buffer", "", _buffers(arranged, options, rate_bps, features)),
     )
@@ -85,6 +92,14 @@ def _fixed(arranged: Sequence[RoceLane], options: RoceOptions, cnp: RoceLane) ->
     for priority in range(PRIORITIES):
         yield Element("ecn", str(priority), DcbEcn(priority in slow, priority in slow))
     yield Element("cnp", "", DcbCnp(options.cnp_dscp, cnp.priority))
+
+
+def _roce_app(arranged: Sequence[RoceLane], features: DcbFeatures) -> Iterator[Element]:
+    """Where a driver knows one priority for all of RoCE: the lossless lane of the largest share, else the default lane."""
+    if features.kernel_driver in ROCE_BY_APP:
+        lossless = [x for x in arranged if x.lossless]
+        carrier = max(lossless, key=lambda x: x.percent, default=default_of(arranged))
+        yield Element("app", app_key(Selector.DGRAM, ROCE_V2_PORT), DcbApp((carrier.priority,)))
 
 
 def ets_of(arranged: Sequence[RoceLane]) -> DcbEts:
@@ -118,7 +133,7 @@ def _buffers(
     lossless = lossless_priorities(arranged)
     own = {p: i for i, p in enumerate(lossless, start=1)}
     each = lossless_buffer_bytes(rate_bps, options.cable_length_m, options.mtu_bytes, features.cell_bytes)
-    least, cell = lossy_buffer_bytes(features.cell_bytes), max(features.cell_bytes, 1)
+    least, cell = lossy_buffer_bytes(features.cell_bytes), features.cell_bytes or COMMON_CELL_BYTES
     spare = max(0, features.buffer_bytes - each * len(lossless) - least)
     sizes = (least + spare // 2 // cell * cell, *(each for _ in lossless))
     padded = (*sizes, *(0 for _ in range(PRIORITIES - len(sizes))))

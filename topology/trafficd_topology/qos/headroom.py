@@ -9,6 +9,8 @@ from __future__ import annotations
 
 MIN_RATE_BPS = 40_000_000_000
 """Slower ports are reckoned as 40 Gb/s."""
+COMMON_CELL_BYTES = 1152
+"""What every cell of 128, 144 or 192 bytes divides: for NICs that do not say theirs, so that a size reads back as written."""
 LARGEST_PACKET_BYTES = 9216
 """mlx5 reckons with the largest MTU that a port may be given, not with the one it has."""
 
@@ -23,13 +25,13 @@ def xoff_bytes(rate_bps: int, cable_length_m: int, mtu_bytes: int) -> int:
 
 
 def lossless_buffer_bytes(rate_bps: int, cable_length_m: int, mtu_bytes: int, cell_bytes: int = 0) -> int:
-    """The smallest receive buffer that a lossless priority may have, a whole number of cells."""
-    cell = max(cell_bytes, 1)
+    """The smallest receive buffer that a lossless priority may have, a whole number of cells (0: not known)."""
+    cell = cell_bytes or COMMON_CELL_BYTES
     needed = xoff_bytes(rate_bps, cable_length_m, mtu_bytes) + LARGEST_PACKET_BYTES + cell
     return -(-needed // cell) * cell
 
 
 def lossy_buffer_bytes(cell_bytes: int = 0) -> int:
     """The smallest for the lossy priorities together: two of the largest packets, whole cells."""
-    cell = max(cell_bytes, 1)
+    cell = cell_bytes or COMMON_CELL_BYTES
     return -(-2 * LARGEST_PACKET_BYTES // cell) * cell
