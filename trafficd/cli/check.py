@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from trafficd.api.v1 import policy_pb2
+from trafficd.cli.check_subnet import subnet_problems
 from trafficd.cli.exits import CliError, Exit
 from trafficd.cli.files import Checked, checked, read
 from trafficd.cli.output import add_output, complain, plain, say, say_json
@@ -16,6 +17,7 @@ from trafficd.convert.words import problem_message
 from trafficd.core.compiled import compile_all
 from trafficd.core.plan import Plan, plan
 from trafficd_topology.model import Problem
+from trafficd_topology.qos.lanes import Mode
 from trafficd_topology.qos.policy import Policy
 
 
@@ -36,6 +38,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="NAME=FILE",
         help="compare a switch of the fabric file: a SONiC CONFIG_DB export, or lldpctl -f json of a host on it; repeatable",
     )
+    parser.add_argument(
+        "--opensm", metavar="FILE", help="the opensm.conf of an InfiniBand subnet that the policies are for"
+    )
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -47,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for file in files:
         response.problems.extend(problem_message(_placed(file.path, p)) for p in file.problems)
     if not response.problems:
-        _fill(response, files)
+        _fill(response, files, args.opensm)
     compared = _switches(args.switch, files) if not response.problems else ()
     response.problems.extend(problem_message(p) for c in compared for p in c.problems)
     response.notes.extend(text for c in compared for text in (*c.said, c.stanza) if text)
@@ -73,7 +78,7 @@ def _switches(given: Sequence[str], files: Sequence[Checked]) -> tuple[Compared,
     return tuple(out)
 
 
-def _fill(response: policy_pb2.CheckPolicyResponse, files: Sequence[Checked]) -> None:
+def _fill(response: policy_pb2.CheckPolicyResponse, files: Sequence[Checked], opensm: str | None) -> None:
     """What the files say together: names given twice, ports selected twice, and every policy worked out."""
     problems, policies = _together(files)
     fabrics = [f.fabric for f in files if f.fabric is not None]
@@ -83,6 +88,9 @@ def _fill(response: policy_pb2.CheckPolicyResponse, files: Sequence[Checked]) ->
     if fabrics and not problems:
         made = plan(tuple(policies), fabrics[0], ())
         problems += made.problems
+    # What observes may be compared with a subnet that could not hold it, as in a plan.
+    enforced = [p for p in policies if p.mode is Mode.ENFORCE or opensm]
+    problems += subnet_problems(opensm, enforced, fabrics[0] if fabrics else None)
     response.problems.extend(problem_message(p) for p in problems)
     if not problems:
         response.policies.extend(compiled_message(p) for p in compile_all(policies, made))
