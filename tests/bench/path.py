@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 import grpc
+from control import Control
 
 from trafficd.api.v1 import path_pb2
 from trafficd.app import _new_loop
@@ -100,11 +101,22 @@ FORMS: tuple[tuple[str, Callable[[Request], Request]], ...] = (
     ("engines given, either side", lambda r: replace(r, abilities=Abilities(read_on_decode_side=True))),
     ("engines given, one leg, reserved", lambda r: replace(r, reserve_s=30.0)),
     ("engines left to us, one leg", lambda r: replace(r, prefill=(), decode=(), max_plans=1)),
+    (
+        "engines left to us, splits, reserved",
+        lambda r: replace(
+            r,
+            prefill=(),
+            decode=(),
+            max_plans=1,
+            abilities=Abilities(read_on_decode_side=True, max_legs=2),
+            reserve_s=30.0,
+        ),
+    ),
 )
 
 
 def _median_us(made: PathEngine, form: Callable[[Request], Request], run: int) -> float:
-    requests = [form(asked(i)) for i in range(DECISIONS if form(asked(0)).prefill else 20)]
+    requests = [form(asked(i)) for i in range(DECISIONS if form(asked(0)).prefill else 400)]
     requests = [replace(r, id=f"{run}-{r.id}") for r in requests]
     spent = []
     for request in requests:
@@ -125,8 +137,8 @@ def decisions() -> Iterator[str]:
         yield f"{name}: {few:.1f} us at 144 nodes (1,296 NICs), {many:.1f} us at 4,096: {many / few:.2f}x"
 
 
-async def _serve() -> None:
-    """One server with the path service and the echo, until its standard input ends."""
+async def _serve(*, busy: bool) -> None:
+    """One server with the path service and the echo, until its standard input ends; busy with control work besides."""
     made = engine(144)
     size = len(await _told(made))
     answer = bytes(size)
@@ -135,14 +147,18 @@ async def _serve() -> None:
         return answer
 
     server = new_server()
-    register(PathService(made), server)
+    service = PathService(made)
+    register(service, server)
     handler = grpc.unary_unary_rpc_method_handler(echo, SAME, SAME)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Call": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    work = asyncio.create_task(Control(service).run()) if busy else None
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    if work is not None:
+        work.cancel()
     await server.stop(None)
 
 
@@ -154,12 +170,13 @@ async def _told(made: PathEngine) -> bytes:
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[int]:
-    command = [sys.executable, __file__, "serve"]
+def _server(*modes: str) -> Iterator[tuple[int, int]]:
+    """A server of its own: (port, process id)."""
+    command = [sys.executable, __file__, "serve", *modes]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield int(process.stdout.readline()), process.pid
         finally:
             process.communicate(timeout=10)
 
@@ -198,7 +215,7 @@ async def _compare(port: int, in_flight: int) -> tuple[float, float, float]:
 
 def service() -> Iterator[str]:
     """Unary Recommend against the echo."""
-    with _server() as port, asyncio.Runner(loop_factory=_new_loop) as runner:
+    with _server() as (port, _), asyncio.Runner(loop_factory=_new_loop) as runner:
         for in_flight, name in ((1, "serial"), (IN_FLIGHT, f"{IN_FLIGHT} in flight")):
             ours, theirs, ratio = runner.run(_compare(port, in_flight))
             yield f"Recommend, {name}: {ours:,.0f}/s, bare echo {theirs:,.0f}/s: {ratio:.2f} of the echo"
@@ -206,4 +223,4 @@ def service() -> Iterator[str]:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=_new_loop) as main_runner:
-        main_runner.run(_serve())
+        main_runner.run(_serve(busy="busy" in sys.argv))

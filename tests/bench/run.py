@@ -14,6 +14,7 @@ import cost
 import infiniband
 import lanes
 import path
+import pathload
 import subnet
 
 import agents
@@ -22,6 +23,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("path choice", path.decisions),
     ("figures of path choice", choice.choice),
     ("path service", path.service),
+    ("path service under load", pathload.load),
     ("lanes", lanes.lanes),
     ("subnet", subnet.discovery),
     ("operations", agents.operations),
