@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: demo test check bench lab-ib figures paper soak proto format clean system manifests images
+.PHONY: dashboards demo test check bench lab-ib figures paper soak proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +21,9 @@ system: ## install the Debian packages that demo and test use (root only)
 
 manifests: $(VENV)/.installed .tools/bin/helm ## render deploy/base and deploy/overlays from the Helm chart
 	@$(BIN)/python tools/manifests.py .tools/bin/helm
+
+dashboards: $(VENV)/.installed ## write dashboards/*.json from tools/dashboards; make manifests takes them into the chart
+	@$(BIN)/python tools/dashboards
 
 images: $(VENV)/.installed system ## build both container images and start what they hold (root, buildah)
 	@$(BIN)/python tests/images/prove.py
