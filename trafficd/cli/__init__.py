@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         serve,
         simulate,
         status,
+        top,
         topology,
     )
 
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"trafficd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    looks = (check, audit, doctor, plan, status, recommend, marking, topology, adopt, simulate)
+    looks = (check, audit, doctor, plan, status, top, recommend, marking, topology, adopt, simulate)
     for module in (serve, *looks, apply, pause, rollout, recover, certs):
         module.add(subparsers)
     completion.add(subparsers, parser)
