@@ -173,10 +173,18 @@ class PathEngine:
             self.feedback.served(now - held.read_at, held.ahead)
         return existed
 
+    def _alive(self, held: Held) -> bool:
+        """Whether all its readers are up: what a dead one held up says nothing of the others."""
+        view = self._view
+        ids = {} if view is None else view.index.nic_ids
+        found = (ids.get(trial.reader.nic) for trial in held.trials)
+        return view is not None and all(i is not None and view.states[i].up for i in found)
+
     def _was_read(self, held: Held, now: float) -> None:
         """Its bytes have all come: once per lease."""
         if held.trials:
-            self.feedback.ended(held.trials, now - held.since, now)
+            if self._alive(held):
+                self.feedback.ended(held.trials, now - held.since, now)
             held.trials, held.read_at = (), now
 
     def report(self, reports: Iterable[EngineReport], now: float) -> tuple[ItemProblem, ...]:

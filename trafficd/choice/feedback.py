@@ -29,6 +29,8 @@ SERVING_STEP = 0.02
 """Weight of one lease in the mean time of serving."""
 MOST_RATIO = 50.0
 """One read counts as at most this much later than predicted."""
+MOST_LATER = 4.0
+"""And for a NIC as at most so many times the median: one read that stood still says little of those beside it."""
 
 
 class Trial(NamedTuple):
@@ -83,12 +85,13 @@ class Feedback:
         self.predicted_s += slowest
         self.observed_s += observed
         ratio = min(observed / slowest, MOST_RATIO)
+        kept = min(ratio, self.median * MOST_LATER)
         self.median *= 1 + STEP if ratio > self.median else 1 - STEP
         self.median = min(max(self.median, 1 / MOST_RATIO), MOST_RATIO)
         for trial in trials:
             for account in (trial.reader, trial.bottleneck):
                 if account is not None:
-                    self._learn(account, slowest, ratio * slowest, now)
+                    self._learn(account, slowest, kept * slowest, now)
 
     def served(self, held_s: float, ahead: int) -> None:
         """A lease ended ``held_s`` after its read, on an engine that had ``ahead`` leases before."""
