@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+import paper
 
 from trafficd.cli import main
 from trafficd.cli.simulate import shipped
@@ -31,3 +35,12 @@ def test_an_example_runs(
     Path("mine.yaml").write_text(EXAMPLE)
     assert main(shlex.split(command)[1:]) == 0
     assert '"ours"' in capsys.readouterr().out or Path("plots").is_dir()
+
+
+def test_the_page_beside_the_paper_has_the_rows_that_make_paper_writes() -> None:
+    def rows(text: str) -> list[str]:
+        return re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE)
+
+    written = (Path(__file__).parents[3] / "docs" / "paper.md").read_text()
+    assert rows(written) == rows(paper.page())
+    assert written.endswith(paper.TAIL)
