@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PROTOS := $(sort $(wildcard proto/trafficd/api/v1/*.proto))
 
-.PHONY: dashboards demo test check bench lab-ib figures paper soak proto format clean system manifests images
+.PHONY: dashboards demo test check bench roce lab-ib figures paper soak proto format clean system manifests images
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,9 @@ lab-ib: $(VENV)/.installed system ## a simulated InfiniBand fat tree to look at:
 
 bench: $(VENV)/.installed system ## figures as ratios, medians of 5
 	@$(BIN)/python tests/bench/run.py
+
+roce: $(VENV)/.installed system ## RDMA in lanes and 500 random states of a DCB device, in a guest kernel
+	@TRAFFICD_DCB_PAIRS=500 TRAFFICD_RDMA_SECONDS=15 $(BIN)/python -m pytest -q -rP tests/guest tests/guest/long_rdma.py tests/guest/long_lldpad.py -k "rdma or lldpad or pairs or notification"
 
 soak: $(VENV)/.installed ## the cluster in any order of events, for SOAK_MINUTES (60)
 	@SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest -q tests/property

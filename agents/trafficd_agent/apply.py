@@ -212,7 +212,7 @@ def reconcile(driver: Driver, order: Order, journal: Journal, stopped: Callable[
     """
     can = driver.probe(order.scope)
     if refusal := _unfit(driver, order, can):
-        return refusal
+        return _in_pod(driver, order.scope) or refusal
     try:
         seen = _read(driver, order.scope)
     except DriverError as e:
@@ -230,6 +230,17 @@ def _unfit(driver: Driver, order: Order, can: Capability) -> Outcome | None:
     if order.purpose in BACK:
         return None
     return None if can.supported else Outcome(Result.UNSUPPORTED, "Unsupported", can.reason)
+
+
+def _in_pod(driver: Driver, scope: str) -> Outcome | None:
+    """A device that was given to a pod is not unfit, but out of sight."""
+    try:
+        _read(driver, scope)
+    except InPodError as e:
+        return Outcome(Result.NOT_READ, reason_of(e), str(e), passing=True)
+    except DriverError:
+        pass
+    return None
 
 
 class _Run:

@@ -16,6 +16,7 @@ import fcntl
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -105,6 +106,23 @@ class SavedStatistics:
             return statistics_text(path.read_text("ascii", "replace"))
         except FileNotFoundError:
             return {}
+
+
+@dataclass(frozen=True, slots=True)
+class BondStatistics:
+    """Statistics of bonds as the sums of their members'; what a member lacks the bond lacks."""
+
+    wires: Statistics
+    members: Callable[[str], tuple[str, ...]]
+    """Of an interface; empty when it is no bond."""
+
+    def read(self, netdev: str) -> dict[str, int]:
+        members = self.members(netdev)
+        if not members:
+            return self.wires.read(netdev)
+        first, *others = (self.wires.read(m) for m in members)
+        both = (n for n in first if all(n in found for found in others))
+        return {n: first[n] + sum(found[n] for found in others) for n in both}
 
 
 NetdevDriver = tuple[str, str]

@@ -245,7 +245,7 @@ def _done(s: ScopeState, done: Done, now: Now) -> ScopeState:
     if run.order != s.order:
         # Told otherwise meanwhile: the answer is about an order that counts no more.
         return replace(after, due=now.seconds)
-    after = judged(after, run, o, now)
+    after = _blamed(judged(after, run, o, now), s.hint, o)
     if run.hung or o.result is Result.STOPPED:
         after = replace(after, due=now.seconds)
     if after.stage is Stage.LEFT:
@@ -253,6 +253,14 @@ def _done(s: ScopeState, done: Done, now: Now) -> ScopeState:
     return replace(
         after, outcome=o, observed=max(run.generation, s.observed), identity=o.identity or s.identity
     )
+
+
+def _blamed(s: ScopeState, hint: str, o: Outcome) -> ScopeState:
+    """A state that did not read back although it was written: the kernel may have said who wrote meanwhile."""
+    if s.stage is not Stage.FAILED or not hint or o.reason != "VerificationFailed":
+        return s
+    text = f"{s.verdict.message}; meanwhile it was changed {hint}"
+    return replace(s, verdict=replace(s.verdict, message=text))
 
 
 def _next_look(s: ScopeState, now: Now) -> float:

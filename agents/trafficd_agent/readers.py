@@ -11,10 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trafficd_agent.ethtool import EthtoolReader, KernelStatistics, NetdevDriver, SavedStatistics
+from trafficd_agent.ethtool import (
+    BondStatistics,
+    EthtoolReader,
+    KernelStatistics,
+    NetdevDriver,
+    SavedStatistics,
+)
+from trafficd_agent.sysfs.files import text
 from trafficd_agent.sysfs.infiniband import InfinibandReader
 from trafficd_agent.sysfs.net import NetReader
-from trafficd_agent.sysfs.ports import netdevs
+from trafficd_agent.sysfs.ports import net_path, netdevs
 from trafficd_topology.counters import (
     Column,
     Quantity,
@@ -32,6 +39,11 @@ def _drivers(root: Path) -> tuple[NetdevDriver, ...]:
     return tuple((n.name, n.driver) for n in netdevs(root))
 
 
+def _members(root: Path, netdev: str) -> tuple[str, ...]:
+    """Of a bond; read at every sample, because members come and go."""
+    return tuple(text(net_path(root, netdev) / "bonding/slaves").split())
+
+
 def standard_readers(root: Path) -> tuple[Reader, ...]:
     """The readers of every machine, in order of precedence; readers of a driver (tc) stand before them.
 
@@ -40,7 +52,7 @@ def standard_readers(root: Path) -> tuple[Reader, ...]:
     statistics = KernelStatistics() if root == Path("/") else SavedStatistics(root)
     return (
         InfinibandReader(root),
-        EthtoolReader(statistics, lambda: _drivers(root)),
+        EthtoolReader(BondStatistics(statistics, lambda n: _members(root, n)), lambda: _drivers(root)),
         NetReader(root),
     )
 

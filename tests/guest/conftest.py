@@ -18,7 +18,9 @@ from lab import guest
 
 HERE = Path(__file__).parent
 IN_GUEST = "TRAFFICD_IN_GUEST"
-DEADLINE_S = 600.0
+PASSED = ("TRAFFICD_DCB_", "TRAFFICD_RDMA_", "HYPOTHESIS_")
+"""Settings that tests in the guest read."""
+DEADLINE_S = 1200.0
 Reports = dict[str, list[Any]]
 REPORTS = pytest.StashKey[Reports]()
 
@@ -70,7 +72,8 @@ def _boot(item: pytest.Item) -> Reports:
         str(guest.ROOT),
         f"@{guest.SHARED}/tests",
     ]
-    script = f"export {IN_GUEST}={guest.SHARED}\n{guest.python('-m', 'pytest', *map(shlex.quote, arguments))}"
+    passed = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in os.environ.items() if k.startswith(PASSED))
+    script = f"{passed}export {IN_GUEST}={guest.SHARED}\n{guest.python('-m', 'pytest', *map(shlex.quote, arguments))}"
     try:
         ended = guest.run(script, shared, DEADLINE_S)
         why = f"the guest ended with {ended.status}:\n{ended.output[-4000:]}"

@@ -12,6 +12,8 @@ from typing import Any
 
 from lab.veth import until
 
+TRIES = 5
+
 
 def sh(*command: str, check: bool = True) -> str:
     """A command to its end; its output."""
@@ -19,6 +21,19 @@ def sh(*command: str, check: bool = True) -> str:
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def dcb_tool(*words: str) -> str:
+    """iproute2's ``dcb``. It numbers requests by the second, and where its question and its order fall into different ones
+    it takes the answer to the former for a broken one to the latter, which was carried out: asked again, it agrees.
+    """
+    for _ in range(TRIES):
+        done = subprocess.run(["dcb", *words], check=False, capture_output=True, text=True, timeout=60)
+        if not done.returncode:
+            return done.stdout
+        if "Protocol error" not in done.stderr:
+            break
+    raise RuntimeError(f"dcb {' '.join(words)}: {done.stderr.strip()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +76,12 @@ class DcbPort:
 
     def shown(self, what: str) -> Any:
         """What ``dcb WHAT show`` reads."""
-        return json.loads(sh("dcb", "-j", what, "show", "dev", self.name) or "{}")
+        return json.loads(dcb_tool("-j", what, "show", "dev", self.name) or "{}")
 
     def dcb(self, what: str, *words: str) -> None:
         """Another writer: ``dcb WHAT COMMAND dev NAME ...``."""
         command, *rest = words
-        sh("dcb", what, command, "dev", self.name, *rest)
+        dcb_tool(what, command, "dev", self.name, *rest)
 
 
 @contextmanager

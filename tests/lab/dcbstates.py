@@ -10,6 +10,8 @@ from trafficd_topology.qos.dcb import (
     DcbApp,
     DcbBuffer,
     DcbCable,
+    DcbCnp,
+    DcbEcn,
     DcbEts,
     DcbMaxrate,
     DcbPfc,
@@ -37,6 +39,8 @@ def port(
             Element("cable", "", DcbCable(cable_m)),
             Element("maxrate", "", DcbMaxrate((0,) * 5 + (ceiling_bps,) + (0,) * 2)),
             Element("buffer", "", DcbBuffer(buffers, sizes)),
+            *(Element("ecn", str(p), DcbEcn(p in lossless, p in lossless)) for p in range(PRIORITIES)),
+            Element("cnp", "", DcbCnp(48, lossless[0] if lossless else 6)),
         ]
     )
 

@@ -182,6 +182,7 @@ def _pack(found: Kernel, made: Path) -> None:
 def _command(found: Kernel, shared: Path) -> list[str]:
     arguments = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off nowatchdog no_timer_check tsc=reliable"
     return [
+        *(_tool("setpriv", "util-linux"), "--pdeathsig", "KILL"),  # however its starter ends
         _tool("qemu-system-x86_64", "qemu-system-x86"),
         *(
             "-accel",

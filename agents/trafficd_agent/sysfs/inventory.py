@@ -87,7 +87,8 @@ def _ethernet(root: Path, netdev: Netdev, rdma: RdmaPort | None) -> Found:
         rdma_device=rdma.device if rdma else None,
         tx_queues=_transmit_queues(path),
     )
-    return Found(port, _device(path / "device"))
+    wire = netdev.members[0] if netdev.members else netdev.name
+    return Found(port, _device(net_path(root, wire) / "device"))
 
 
 def _rdma_guid(root: Path, rdma: RdmaPort) -> str | None:

@@ -29,10 +29,14 @@ _UPPER = ("bridge", "bonding", "tun_flags")
 
 @dataclass(frozen=True, slots=True)
 class Netdev:
-    """A network interface that is a port. ``driver`` is empty where it has no device."""
+    """A network interface that is a port. ``driver`` is empty where it has no device.
+
+    ``members``: the wires of a bond, which is one port; its driver is that of the first.
+    """
 
     name: str
     driver: str = ""
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,23 @@ def netdevs(root: Path) -> tuple[Netdev, ...]:
     """The network interfaces that are ports, by name. Raises OSError when ``/sys/class/net`` cannot be listed."""
     ethernet = [n for n in names(root / "sys/class/net") if _is_ethernet(root, n)]
     wires = [n for n in ethernet if _is_wire(root, n)]
-    return tuple(
-        Netdev(n, _driver(root, n)) for n in wires or (n for n in ethernet if _is_lower_end(root, n))
-    )
+    bonds: dict[str, list[str]] = {}
+    for wire in wires:
+        bonds.setdefault(_served_as(root, wire), []).append(wire)
+    found = (_netdev(root, name, below) for name, below in sorted(bonds.items()))
+    return tuple(found) or tuple(Netdev(n, _driver(root, n)) for n in ethernet if _is_lower_end(root, n))
+
+
+def _netdev(root: Path, name: str, below: list[str]) -> Netdev:
+    members = () if below == [name] else tuple(below)
+    return Netdev(name, _driver(root, below[0]), members)
+
+
+def _served_as(root: Path, name: str) -> str:
+    """The bond that an interface is a member of, or the interface itself."""
+    master = net_path(root, name) / "master"
+    bond = Path(real(master)).name if master.exists() else ""
+    return bond if bond and (net_path(root, bond) / "bonding").exists() else name
 
 
 def _driver(root: Path, name: str) -> str:
@@ -113,7 +131,7 @@ def _rdma_port(root: Path, device: str, number: int) -> RdmaPort:
     path = root / "sys/class/infiniband" / device / "ports" / str(number)
     layer = parse.link_layer(text(path / "link_layer")) or LinkLayer.ETHERNET
     netdev = _netdev_of(root, device, number) if layer is LinkLayer.ETHERNET else None
-    return RdmaPort(device, number, layer, netdev)
+    return RdmaPort(device, number, layer, _served_as(root, netdev) if netdev else None)
 
 
 def rdma_ports(root: Path) -> tuple[RdmaPort, ...]:

@@ -12,6 +12,8 @@
  *   behave   one order a write, see orders[] below: "busy setets 2" answers EBUSY to the next two
  *   wire     name of the device in this network namespace at the other end of the cable
  *
+ * /sys/class/net/NAME/ecn/ is as the vendor's driver of mlx5 has it.
+ *
  * For tests alone: there is no hardware here.
  */
 #include <linux/etherdevice.h>
@@ -33,6 +35,7 @@
 #define DEFAULT_FLAP_MS 30
 #define PEER_MS 20
 #define COARSE_KBPS 100000ULL
+#define ECN_DIRECTORIES 5 /* ecn, roce_np, roce_rp and their enable */
 #define ETHTOOL_ROWS (2 * PRIORITIES)
 
 enum op { SETETS, SETPFC, SETAPP, DELAPP, SETMAXRATE, SETBUFFER, SETDCBX, OPS };
@@ -63,6 +66,8 @@ struct port {
 	unsigned int flap_ms;
 	struct delayed_work up, peer, vanish;
 	struct platform_device *hardware;
+	struct kobject *ecn[ECN_DIRECTORIES];
+	u8 notify[PRIORITIES], react[PRIORITIES], cnp_dscp, cnp_priority;
 	bool mlx5;
 	u64 sent[PRIORITIES], frames[PRIORITIES];
 };
@@ -266,7 +271,8 @@ static int take_app(struct port *p, struct dcb_app *app)
 	if (err)
 		return err;
 	old.priority = p->dscp_priority[app->protocol];
-	if (p->one_priority && p->dscps[app->protocol] && !dcb_ieee_delapp(p->dev, &old)) {
+	if (p->one_priority && p->dscps[app->protocol] && old.priority != app->priority &&
+	    !dcb_ieee_delapp(p->dev, &old)) {
 		p->dscps[app->protocol]--;
 		p->entries--;
 	}
@@ -558,10 +564,13 @@ static void unplug(struct net_device *dev)
 {
 	struct port *p = port_of(dev);
 	struct net_device *other = rtnl_dereference(p->wire);
+	int i;
 
 	if (other)
 		RCU_INIT_POINTER(port_of(other)->wire, NULL);
 	RCU_INIT_POINTER(p->wire, NULL);
+	for (i = ECN_DIRECTORIES - 1; i >= 0; i--)
+		kobject_put(p->ecn[i]);
 	never(p, &p->peer);
 	never(p, &p->vanish);
 	cancel_delayed_work_sync(&p->up);
@@ -623,6 +632,10 @@ static void begin(struct port *p)
 	int i;
 
 	p->flap_ms = DEFAULT_FLAP_MS;
+	memset(p->notify, 1, sizeof(p->notify));
+	memset(p->react, 1, sizeof(p->react));
+	p->cnp_dscp = 48;
+	p->cnp_priority = 6;
 	p->dcbx = DCB_CAP_DCBX_HOST | DCB_CAP_DCBX_VER_IEEE;
 	p->ets.ets_cap = PRIORITIES;
 	p->pfc.pfc_cap = PRIORITIES;
@@ -669,6 +682,88 @@ static void setup(struct net_device *dev)
 	begin(p);
 }
 
+/* ECN as the vendor's driver of mlx5 has it: ecn/{roce_np,roce_rp}/enable/PRIORITY, ecn/roce_np/{cnp_dscp,cnp_802p_prio}. */
+static struct port *port_above(struct kobject *k, int levels)
+{
+	while (levels--)
+		k = k->parent;
+	return port_of(to_net_dev(kobj_to_dev(k)));
+}
+
+static u8 *switch_of(struct kobject *k, struct kobj_attribute *a)
+{
+	struct port *p = port_above(k, 3);
+
+	return (strcmp(kobject_name(k->parent), "roce_np") ? p->react : p->notify) + (a->attr.name[0] - '0');
+}
+
+static ssize_t switch_show(struct kobject *k, struct kobj_attribute *a, char *out)
+{
+	return sysfs_emit(out, "%d\n", *switch_of(k, a));
+}
+
+static ssize_t switch_store(struct kobject *k, struct kobj_attribute *a, const char *text, size_t size)
+{
+	bool on;
+	int err = kstrtobool(text, &on);
+
+	if (!err)
+		*switch_of(k, a) = on;
+	return err ? err : size;
+}
+
+static u8 *mark_of(struct kobject *k, struct kobj_attribute *a)
+{
+	struct port *p = port_above(k, 2);
+
+	return strcmp(a->attr.name, "cnp_dscp") ? &p->cnp_priority : &p->cnp_dscp;
+}
+
+static ssize_t mark_show(struct kobject *k, struct kobj_attribute *a, char *out)
+{
+	return sysfs_emit(out, "%d\n", *mark_of(k, a));
+}
+
+static ssize_t mark_store(struct kobject *k, struct kobj_attribute *a, const char *text, size_t size)
+{
+	u8 value;
+	int err = kstrtou8(text, 10, &value);
+
+	if (!err && value >= (strcmp(a->attr.name, "cnp_dscp") ? PRIORITIES : DSCPS))
+		err = -EINVAL;
+	if (!err)
+		*mark_of(k, a) = value;
+	return err ? err : size;
+}
+
+#define SWITCH(n) { .attr = { .name = #n, .mode = 0644 }, .show = switch_show, .store = switch_store }
+static struct kobj_attribute switches[PRIORITIES] = {
+	SWITCH(0), SWITCH(1), SWITCH(2), SWITCH(3), SWITCH(4), SWITCH(5), SWITCH(6), SWITCH(7),
+};
+static struct kobj_attribute marks[] = {
+	{ .attr = { .name = "cnp_dscp", .mode = 0644 }, .show = mark_show, .store = mark_store },
+	{ .attr = { .name = "cnp_802p_prio", .mode = 0644 }, .show = mark_show, .store = mark_store },
+};
+
+static int show_ecn(struct port *p)
+{
+	static const char *const names[ECN_DIRECTORIES] = { "ecn", "roce_np", "roce_rp", "enable", "enable" };
+	static const int above[ECN_DIRECTORIES] = { -1, 0, 0, 1, 2 };
+	int i, n, err = 0;
+
+	for (i = 0; i < ECN_DIRECTORIES; i++) {
+		p->ecn[i] = kobject_create_and_add(names[i], i ? p->ecn[above[i]] : &p->dev->dev.kobj);
+		if (!p->ecn[i])
+			return -ENOMEM;
+	}
+	for (i = 3; i < ECN_DIRECTORIES; i++)
+		for (n = 0; n < PRIORITIES && !err; n++)
+			err = sysfs_create_file(p->ecn[i], &switches[n].attr);
+	for (n = 0; n < ARRAY_SIZE(marks) && !err; n++)
+		err = sysfs_create_file(p->ecn[1], &marks[n].attr);
+	return err;
+}
+
 /* What the device stands on: it stays where it is when the device moves to another network namespace. */
 static struct platform_driver hardware_driver = { .driver = { .name = "dcbtest" } };
 
@@ -685,6 +780,8 @@ static int new_link(struct net *net, struct net_device *dev, struct nlattr *tb[]
 	err = register_netdevice(dev);
 	if (err)
 		release(dev);
+	else if (show_ecn(p))
+		netdev_warn(dev, "no ECN files\n");
 	return err;
 }
 

@@ -30,19 +30,27 @@ def find(root: Path, name: str, hardware: Path | None) -> Files:
     """Look in both places; the vendor's form goes before the kernel's."""
     ecn = root / "sys/class/net" / name / "ecn"
     cnp = ecn / "roce_np/cnp_dscp", ecn / "roce_np/cnp_802p_prio"
-    if not cnp[0].exists() and hardware is not None:
+    if not _there(cnp[0]) and hardware is not None:
         params = root / "sys/kernel/debug/mlx5" / hardware.name / "cc_params"
         cnp = params / "np_cnp_dscp", params / "np_cnp_prio"
     notify, react = (
         tuple(ecn / p / "enable" / str(n) for n in range(PRIORITIES)) for p in ("roce_np", "roce_rp")
     )
-    switches = all(f.exists() for f in (*notify, *react))
-    marks = all(f.exists() for f in cnp)
+    switches = all(_there(f) for f in (*notify, *react))
+    marks = all(_there(f) for f in cnp)
     return Files(
         notify if switches else None,
         react if switches else None,
         *(cnp if marks else (None, None)),
     )
+
+
+def _there(path: Path) -> bool:
+    """False too where this agent may not look, as in debugfs without root."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def read_ecn(files: Files) -> tuple[DcbEcn, ...] | None:
