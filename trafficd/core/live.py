@@ -18,7 +18,6 @@ from trafficd.core.recent import Recommended, reason
 from trafficd.core.snapshot import VALID_FOR_MS
 from trafficd.core.state import ControlState, NodeState
 from trafficd.core.telemetry import LaneUse, PortUse, TelemetryStore
-from trafficd_topology.counters import Direction
 from trafficd_topology.model import NicKind, PortKey
 from trafficd_topology.status import Condition, ConditionStatus, ConditionType
 
@@ -174,26 +173,29 @@ def live(now: Now) -> Live:
 
 
 def nic_now(nic: NicFrame, now: Now) -> NicNow:
-    sent, received = (
-        _whole(nic, now.telemetry, Direction.TRANSMIT),
-        _whole(nic, now.telemetry, Direction.RECEIVE),
+    """One NIC; where it does not count, the switch's port at its cable counts the other way."""
+    own = now.telemetry.use(nic.own)
+    peer = now.telemetry.use(nic.peer) if nic.peer is not None else None
+    use = own or peer
+    if use is None:
+        return NicNow(nic.port, nic.kind, nic.rate_bps, None, None, nic.up, fresh=False, age_s=None)
+    sent, received = use.transmit, use.receive
+    if own is None:
+        sent, received = received, sent
+    elif peer is not None:
+        sent = peer.receive if sent is None else sent
+        received = peer.transmit if received is None else received
+    age = max(0.0, now.now - use.at)
+    return NicNow(
+        nic.port,
+        nic.kind,
+        nic.rate_bps,
+        None if sent is None else min(nic.rate_bps, round(sent * 8)),
+        None if received is None else min(nic.rate_bps, round(received * 8)),
+        nic.up,
+        age * 1000 <= VALID_FOR_MS,
+        age,
     )
-    use = now.telemetry.use(nic.own) or (now.telemetry.use(nic.peer) if nic.peer else None)
-    age = None if use is None else max(0.0, now.now - use.at)
-    fresh = age is not None and age * 1000 <= VALID_FOR_MS
-    return NicNow(nic.port, nic.kind, nic.rate_bps, sent, received, nic.up, fresh, age)
-
-
-def _whole(nic: NicFrame, telemetry: TelemetryStore, direction: Direction) -> int | None:
-    """What a NIC carries one way; where it does not count, what the switch's port at its cable does the other way."""
-    own = telemetry.use(nic.own)
-    carried = None if own is None else own.carried(direction)
-    if carried is None and nic.peer is not None and (peer := telemetry.use(nic.peer)) is not None:
-        carried = peer.carried(_OTHER[direction])
-    return None if carried is None else min(nic.rate_bps, round(carried * 8))
-
-
-_OTHER = {Direction.TRANSMIT: Direction.RECEIVE, Direction.RECEIVE: Direction.TRANSMIT}
 
 
 @dataclass(slots=True)
