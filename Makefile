@@ -44,7 +44,7 @@ bench: $(VENV)/.installed system ## figures as ratios, medians of 5
 	@$(BIN)/python tests/bench/run.py
 
 roce: $(VENV)/.installed system ## RDMA in lanes and 500 random states of a DCB device, in a guest kernel
-	@TRAFFICD_DCB_PAIRS=500 TRAFFICD_RDMA_SECONDS=15 $(BIN)/python -m pytest -q -rP tests/guest tests/guest/long_rdma.py tests/guest/long_lldpad.py -k "rdma or lldpad or pairs or notification"
+	@TRAFFICD_DCB_PAIRS=500 TRAFFICD_RDMA_SECONDS=15 $(BIN)/python -m pytest -q -rP -o python_files="test_*.py long_*.py" tests/guest -k "rdma or lldpad or pairs or notification"
 
 soak: $(VENV)/.installed ## the cluster in any order of events, for SOAK_MINUTES (60)
 	@SOAK_MINUTES=$${SOAK_MINUTES:-60} $(BIN)/python -m pytest -q tests/property
