@@ -15,6 +15,7 @@ import infiniband
 import lanes
 import path
 import pathload
+import scrape
 import subnet
 
 import agents
@@ -28,6 +29,7 @@ BENCHES: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("subnet", subnet.discovery),
     ("operations", agents.operations),
     ("cost of agents", cost.cost),
+    ("scrape", scrape.scrape),
     ("infiniband", infiniband.subnets),
 )
 

@@ -99,8 +99,11 @@ def _columns(labels: Labels, words: dict[Quantity, str], divisor: float) -> Valu
 
     def rows(view: View) -> Iterator[Row]:
         for given, value in zip(view.columns, view.values, strict=True):
+            # By far most columns are of other quantities, and asking for a lane takes longest.
+            if given.quantity not in words or value is None:
+                continue
             column = view.of_lane(given) if labels == LANE else given
-            if value is None or column is None or column.quantity not in words or _of(column) is not of:
+            if column is None or _of(column) is not of:
                 continue
             word = words[Quantity(column.quantity)]
             yield (*label(view, column), *((word,) if word else ())), value / divisor
@@ -130,8 +133,7 @@ def kinds(name: str, label: str, words: dict[Quantity, str], labels: Labels, hel
 
 def unclassified(view: View) -> Iterator[Row]:
     for given, value in zip(view.columns, view.values, strict=True):
-        column = view.of_lane(given)
-        if column is None or column.quantity != Q.BYTES or value is None:
+        if given.quantity != Q.BYTES or value is None or (column := view.of_lane(given)) is None:
             continue
         if view.lane(column.port, column.lane_id or 0).is_default:
             yield _port_labels(view, column), value
@@ -147,9 +149,8 @@ def desired_shares(view: View) -> Iterator[Row]:
 def _lane_rates(view: View) -> Iterator[tuple[Column, float]]:
     """Bytes per second that each lane transmitted over the last interval."""
     for given, value in zip(view.columns, view.rates.values if view.rates else (), strict=False):
-        column = view.of_lane(given)
         transmitted = given.quantity == Q.BYTES and given.direction is Direction.TRANSMIT
-        if transmitted and column is not None and value is not None:
+        if transmitted and value is not None and (column := view.of_lane(given)) is not None:
             yield column, value
 
 

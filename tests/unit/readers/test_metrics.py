@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from trees import DATA, machine, same
 
 from trafficd_agent.metrics.board import CAUSE_LABELS, Board, LaneLabel, PortLabel
-from trafficd_agent.metrics.page import page
+from trafficd_agent.metrics.page import page, registry
 from trafficd_agent.metrics.table import METRICS
 from trafficd_agent.readers import Collector, standard_readers
 from trafficd_agent.sysfs.inventory import read_inventory
@@ -106,6 +107,12 @@ def full_board(root: Path) -> Board:
 def test_the_whole_page(tmp_path: Path) -> None:
     text = page(full_board(machine("gpu-host", tmp_path))).decode()
     same(DATA / "metrics" / "agent.txt", text)
+
+
+def test_the_page_is_what_the_library_makes_of_the_board(tmp_path: Path) -> None:
+    board = full_board(machine("gpu-host", tmp_path))
+    board.put_lanes({"ens1": (LaneLabel(0, 'a"b\\c\nd', share=0.5),)})
+    assert page(board) == generate_latest(registry(board))
 
 
 def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
