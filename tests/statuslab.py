@@ -118,6 +118,9 @@ async def main(fabric: Path, policy: Path, state: Path, rate: int) -> None:
         spec = controller.control.state.spec
         assert spec is not None
         port = controller.grpc[0].tcp.port
+        async with asyncio.timeout(30):
+            while controller._paths._service.engine.snapshot is None:
+                await asyncio.sleep(0.02)
         tasks = [asyncio.create_task(feed(controller, spec)), asyncio.create_task(ask(port, spec, rate))]
         sys.stdout.write(f"{port} {controller.http_port}\n")
         sys.stdout.flush()
