@@ -479,7 +479,7 @@ def test_health_reflection_and_pages(site: Site) -> None:
             call.cancel()
             assert await c.get("/healthz") == (200, "ok\n")
             assert await c.get("/readyz") == (200, "ok\n")
-            assert (await c.get("/"))[0] == 404
+            assert (await c.get("/no-such-page"))[0] == 404
 
     run(body())
 
