@@ -381,7 +381,7 @@ def test_the_agent_takes_its_command_line_and_its_file(pods: Workload) -> None:
     table, problems = bind(config)
     assert problems == ()
     drivers = {b.driver.name for b in table.bound}
-    assert drivers == ({"tc", "opensm"} if pods is BESIDE else {"tc"})
+    assert drivers == ({"dcb", "tc", "opensm"} if pods is BESIDE else {"dcb", "tc"})
 
 
 def test_a_flag_that_does_not_exist_is_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,7 +158,7 @@ def link_record(name: str, master: int, member_of: str) -> ifinfmsg:
 @pytest.mark.parametrize(("master", "member_of"), [(9, "bond"), (9, "bridge"), (0, "")])
 def test_whose_member_a_link_is(master: int, member_of: str) -> None:
     found = link.decode(link_record("eth0", master, member_of))
-    assert found == link.Link(7, "eth0", member_of, 4)
+    assert found == link.Link(7, "eth0", member_of, 4, master=master)
 
 
 @pytest.mark.parametrize(
