@@ -292,7 +292,7 @@ def test_without_the_capability_it_reads_and_says_what_is_missing(bench: TcBench
         "in-sync InSync False ",
         f"unsupported PermissionMissing True {lacking}",
         "0",
-        f"Capability(supported=True, reason='{lacking}', writable=False)",
+        f"Capability(supported=True, reason='{lacking}', writable=False, dcb=None)",
         "PermissionMissingError va: removing qdisc failed (Operation not permitted): give the agent CAP_NET_ADMIN",
     ], done.stderr
     assert render(read(bench).state) == render(FIRST)
