@@ -154,7 +154,8 @@ def test_links_that_go_and_come_while_ports_are_read(rig: Rig) -> None:
     try:
         for wanted in (other_lanes(), paper()) * 2:
             out = rig.work(wanted)
-            assert out.result in {Result.APPLIED, Result.RESTORED}, out
+            # A port that is away just then can be neither read nor proven: that is said, and nothing else is claimed.
+            assert out.result in {Result.APPLIED, Result.RESTORED, Result.NOT_READ, Result.STUCK}, out
     finally:
         stop.set()
         thread.join()
